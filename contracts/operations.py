@@ -1,0 +1,139 @@
+"""The one table of operations.
+
+The gateway's routes, the services' subscribers, the OpenAPI and AsyncAPI documents, the Python client and the console's
+types all derive from it. To add an operation: one entry here, one struct pair, one handler (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from contracts import subjects
+from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRequest
+from contracts.workspace import WorkspaceGet, WorkspaceSettings
+
+Format: TypeAlias = Literal["json", "ndjson", "csv", "parquet", "arrow"]
+MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
+    {
+        "json": "application/json",
+        "ndjson": "application/x-ndjson",
+        "csv": "text/csv",
+        "parquet": "application/vnd.apache.parquet",
+        "arrow": "application/vnd.apache.arrow.stream",
+    }
+)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the platform does. `request` is decoded strictly from the HTTP body (GET, DELETE: from path and query
+    parameters); `cache` names the time-to-live setting that applies, null for answers never cached."""
+
+    service: str
+    name: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    request: Any
+    response: Any
+    scope: str
+    summary: str
+    description: str = ""
+    cache: Literal["query", "profile"] | None = None
+    formats: tuple[Format, ...] = ("json",)
+    idempotent: bool = True
+    """Asking twice does no more than asking once: the caller may retry when nobody answered."""
+    version: int = 1
+    examples: Mapping[str, Any] = {}
+    """Named request bodies, as JSON values, shown in the documents and tested to be answered."""
+
+    @property
+    def id(self) -> str:
+        """The operation's name in documents, metrics and spans: ``query.events``."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def subject(self) -> str:
+        """The NATS subject that serves it."""
+        return subjects.operation(self.service, self.name, self.version)
+
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    Operation(
+        service="query",
+        name="events",
+        method="POST",
+        path="/query/events",
+        request=EventsRequest,
+        response=EventsPage,
+        scope="query:read",
+        summary="Rows of the event tables",
+        description="Newest or oldest first, with keyset paging that is stable under inserts. "
+        "NDJSON, CSV, Parquet and Arrow stream the whole range.",
+        cache="query",
+        formats=("json", "ndjson", "csv", "parquet", "arrow"),
+        examples={
+            "newest purchases": {
+                "table": "track",
+                "names": ["Order Completed"],
+                "columns": ["timestamp", "actor", "properties.revenue"],
+                "limit": 3,
+            },
+            "one field, one week": {
+                "table": "page",
+                "from": "-7d",
+                "where": {"op": "starts_with", "field": "context.page.path", "value": "/products"},
+                "order": "oldest",
+                "limit": 2,
+            },
+        },
+    ),
+    Operation(
+        service="query",
+        name="catalog",
+        method="POST",
+        path="/query/catalog",
+        request=CatalogRequest,
+        response=CatalogResult,
+        scope="query:read",
+        summary="What is in the events",
+        description="Names with counts, fields with types and coverage, top values of a field: "
+        "what a predicate builder needs.",
+        cache="query",
+        examples={
+            "names": {"kind": "names"},
+            "fields": {"kind": "fields", "table": "track", "names": ["Order Completed"]},
+            "values": {"kind": "values", "field": "context.locale", "prefix": "d"},
+        },
+    ),
+    Operation(
+        service="query",
+        name="workspace_get",
+        method="GET",
+        path="/workspace",
+        request=WorkspaceGet,
+        response=WorkspaceSettings,
+        scope="workspace:read",
+        summary="Settings of the workspace",
+    ),
+    Operation(
+        service="query",
+        name="workspace_put",
+        method="PUT",
+        path="/workspace",
+        request=WorkspaceSettings,
+        response=WorkspaceSettings,
+        scope="workspace:write",
+        summary="Replace the settings of the workspace",
+        examples={"Berlin": {"name": "Shop", "timezone": "Europe/Berlin"}},
+    ),
+)
+
+BY_ID: Final[Mapping[str, Operation]] = MappingProxyType({operation.id: operation for operation in OPERATIONS})
+
+
+def of_service(service: str) -> tuple[Operation, ...]:
+    """Return the operations one service answers."""
+    return tuple(operation for operation in OPERATIONS if operation.service == service)
