@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.base import Message, decode, encode
 
 
-class CachePolicy(Message):
+class CachePolicy(Message, frozen=True, kw_only=True):
     """`ttl` in seconds. `start`/`end`: the half-open range of event time the answer was computed from, in milliseconds
     since the epoch, null for unbounded. `closed`: the range ended before the answer's clock, so only late events can
     change it. `tags`: names whose change drops the entry (definitions, profiles)."""
@@ -32,7 +32,7 @@ class CachePolicy(Message):
         return decode(header.encode(), cls)
 
 
-class CacheDrop(Message):
+class CacheDrop(Message, frozen=True, kw_only=True):
     """Entries of a workspace to drop: those with one of the tags, and closed-range ones that touch [start, end]
     (milliseconds of event time). Published on core NATS; a gateway that missed it waits for the time to live."""
 

@@ -32,14 +32,14 @@ WeekStart: TypeAlias = Literal["monday", "sunday"]
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4_096)]
 
 
-class Actor(Message):
+class Actor(Message, frozen=True, kw_only=True):
     """One person as the events know them. A user `x` and an anonymous `x` are two actors."""
 
     kind: Literal["user", "anonymous"]
     id: Id
 
 
-class Facts(Message):
+class Facts(Message, frozen=True, kw_only=True):
     """`meta` of every answer: facts of the computation. How it was delivered is in headers."""
 
     rows_read: int

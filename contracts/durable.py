@@ -11,7 +11,7 @@ from contracts.base import Message
 from contracts.common import TableName
 
 
-class EventsIngested(Message):
+class EventsIngested(Message, frozen=True, kw_only=True):
     """New rows are visible in the event tables. `user_ids` only when few; times are those of the events."""
 
     workspace_id: UUID

@@ -15,7 +15,7 @@ Column: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024, examples=
 Name: TypeAlias = Annotated[str, Meta(max_length=1024)]
 
 
-class EventsRequest(Message):
+class EventsRequest(Message, frozen=True, kw_only=True):
     """Rows of one or several event tables. `from` ≤ timestamp < `to`; without `from` all history, without `to` up to
     as_of. `columns` may be `actor`, `table`, a column, or a path (`properties.price`); by default all columns."""
 
@@ -35,7 +35,7 @@ class EventsRequest(Message):
     cursor: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
 
 
-class EventsPage(Message):
+class EventsPage(Message, frozen=True, kw_only=True):
     """`data`: one object a row, keyed by the columns asked for. `next_cursor`: null on the last page."""
 
     data: tuple[dict[str, Any], ...]
@@ -43,7 +43,7 @@ class EventsPage(Message):
     meta: Facts
 
 
-class CatalogNames(Message, tag_field="kind", tag="names"):
+class CatalogNames(Message, frozen=True, kw_only=True, tag_field="kind", tag="names"):
     """Event and page names (and which tables have rows) with counts and the time last seen, most frequent first."""
 
     table: Tables = "any"
@@ -55,7 +55,7 @@ class CatalogNames(Message, tag_field="kind", tag="names"):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
-class CatalogFields(Message, tag_field="kind", tag="fields"):
+class CatalogFields(Message, frozen=True, kw_only=True, tag_field="kind", tag="fields"):
     """Fields that predicates and columns may name, with the types seen and the share of events that carry each."""
 
     table: Tables = "any"
@@ -68,7 +68,7 @@ class CatalogFields(Message, tag_field="kind", tag="fields"):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
 
 
-class CatalogValues(Message, tag_field="kind", tag="values"):
+class CatalogValues(Message, frozen=True, kw_only=True, tag_field="kind", tag="values"):
     """The commonest values of one field that begin with `prefix`, as texts."""
 
     field: FieldName
@@ -86,7 +86,7 @@ class CatalogValues(Message, tag_field="kind", tag="values"):
 CatalogRequest: TypeAlias = CatalogNames | CatalogFields | CatalogValues
 
 
-class NameEntry(Message):
+class NameEntry(Message, frozen=True, kw_only=True):
     """One event or page name. `name` is null for identify and group, whose events have none."""
 
     table: TableName
@@ -95,7 +95,7 @@ class NameEntry(Message):
     last_seen: datetime
 
 
-class FieldEntry(Message):
+class FieldEntry(Message, frozen=True, kw_only=True):
     """One field. `types` as seen: string, number, boolean, array, object, time. `coverage`: share of events, 0…1."""
 
     field: str
@@ -104,14 +104,14 @@ class FieldEntry(Message):
     coverage: float
 
 
-class ValueEntry(Message):
+class ValueEntry(Message, frozen=True, kw_only=True):
     """One value, as text, and how many events carry it."""
 
     value: str
     count: int
 
 
-class CatalogNamesResult(Message, tag_field="kind", tag="names"):
+class CatalogNamesResult(Message, frozen=True, kw_only=True, tag_field="kind", tag="names"):
     """Answer to `names`."""
 
     data: tuple[NameEntry, ...]
@@ -119,7 +119,7 @@ class CatalogNamesResult(Message, tag_field="kind", tag="names"):
     meta: Facts
 
 
-class CatalogFieldsResult(Message, tag_field="kind", tag="fields"):
+class CatalogFieldsResult(Message, frozen=True, kw_only=True, tag_field="kind", tag="fields"):
     """Answer to `fields`. `sampled`: the events looked at, the newest of the range; coverage is their share."""
 
     data: tuple[FieldEntry, ...]
@@ -128,7 +128,7 @@ class CatalogFieldsResult(Message, tag_field="kind", tag="fields"):
     meta: Facts
 
 
-class CatalogValuesResult(Message, tag_field="kind", tag="values"):
+class CatalogValuesResult(Message, frozen=True, kw_only=True, tag_field="kind", tag="values"):
     """Answer to `values`."""
 
     data: tuple[ValueEntry, ...]

@@ -21,25 +21,25 @@ Instant: TypeAlias = Annotated[str, Meta(min_length=4, max_length=40, examples=[
 """ISO 8601; UTC without an offset."""
 
 
-class And(Message, tag_field="op", tag="and"):
+class And(Message, frozen=True, kw_only=True, tag_field="op", tag="and"):
     """True when every item is; empty is true."""
 
     items: Annotated[tuple[Predicate, ...], Meta(max_length=1_000)]
 
 
-class Or(Message, tag_field="op", tag="or"):
+class Or(Message, frozen=True, kw_only=True, tag_field="op", tag="or"):
     """True when some item is; empty is false."""
 
     items: Annotated[tuple[Predicate, ...], Meta(max_length=1_000)]
 
 
-class Not(Message, tag_field="op", tag="not"):
+class Not(Message, frozen=True, kw_only=True, tag_field="op", tag="not"):
     """True when the item is not."""
 
     item: Predicate
 
 
-class Eq(Message, tag_field="op", tag="eq"):
+class Eq(Message, frozen=True, kw_only=True, tag_field="op", tag="eq"):
     """Numeric when both sides are numbers and at least one is a JSON number, otherwise by text."""
 
     field: FieldName
@@ -47,7 +47,7 @@ class Eq(Message, tag_field="op", tag="eq"):
     ignore_case: bool = False
 
 
-class Neq(Message, tag_field="op", tag="neq"):
+class Neq(Message, frozen=True, kw_only=True, tag_field="op", tag="neq"):
     """Exactly not `eq`: holds when the value is absent."""
 
     field: FieldName
@@ -55,7 +55,7 @@ class Neq(Message, tag_field="op", tag="neq"):
     ignore_case: bool = False
 
 
-class In(Message, tag_field="op", tag="in"):
+class In(Message, frozen=True, kw_only=True, tag_field="op", tag="in"):
     """`eq` to one of the values."""
 
     field: FieldName
@@ -63,7 +63,7 @@ class In(Message, tag_field="op", tag="in"):
     ignore_case: bool = False
 
 
-class NotIn(Message, tag_field="op", tag="not_in"):
+class NotIn(Message, frozen=True, kw_only=True, tag_field="op", tag="not_in"):
     """Exactly not `in`."""
 
     field: FieldName
@@ -71,42 +71,42 @@ class NotIn(Message, tag_field="op", tag="not_in"):
     ignore_case: bool = False
 
 
-class Gt(Message, tag_field="op", tag="gt"):
+class Gt(Message, frozen=True, kw_only=True, tag_field="op", tag="gt"):
     """Greater than a number; false for a value that is none."""
 
     field: FieldName
     value: Number
 
 
-class Gte(Message, tag_field="op", tag="gte"):
+class Gte(Message, frozen=True, kw_only=True, tag_field="op", tag="gte"):
     """Greater than or equal to a number."""
 
     field: FieldName
     value: Number
 
 
-class Lt(Message, tag_field="op", tag="lt"):
+class Lt(Message, frozen=True, kw_only=True, tag_field="op", tag="lt"):
     """Less than a number."""
 
     field: FieldName
     value: Number
 
 
-class Lte(Message, tag_field="op", tag="lte"):
+class Lte(Message, frozen=True, kw_only=True, tag_field="op", tag="lte"):
     """Less than or equal to a number."""
 
     field: FieldName
     value: Number
 
 
-class Between(Message, tag_field="op", tag="between"):
+class Between(Message, frozen=True, kw_only=True, tag_field="op", tag="between"):
     """Between two numbers, both included."""
 
     field: FieldName
     value: tuple[Number, Number]
 
 
-class Contains(Message, tag_field="op", tag="contains"):
+class Contains(Message, frozen=True, kw_only=True, tag_field="op", tag="contains"):
     """The text holds this one."""
 
     field: FieldName
@@ -114,7 +114,7 @@ class Contains(Message, tag_field="op", tag="contains"):
     ignore_case: bool = False
 
 
-class NotContains(Message, tag_field="op", tag="not_contains"):
+class NotContains(Message, frozen=True, kw_only=True, tag_field="op", tag="not_contains"):
     """Exactly not `contains`."""
 
     field: FieldName
@@ -122,7 +122,7 @@ class NotContains(Message, tag_field="op", tag="not_contains"):
     ignore_case: bool = False
 
 
-class StartsWith(Message, tag_field="op", tag="starts_with"):
+class StartsWith(Message, frozen=True, kw_only=True, tag_field="op", tag="starts_with"):
     """The text begins with this one."""
 
     field: FieldName
@@ -130,7 +130,7 @@ class StartsWith(Message, tag_field="op", tag="starts_with"):
     ignore_case: bool = False
 
 
-class EndsWith(Message, tag_field="op", tag="ends_with"):
+class EndsWith(Message, frozen=True, kw_only=True, tag_field="op", tag="ends_with"):
     """The text ends with this one."""
 
     field: FieldName
@@ -138,7 +138,7 @@ class EndsWith(Message, tag_field="op", tag="ends_with"):
     ignore_case: bool = False
 
 
-class Matches(Message, tag_field="op", tag="matches"):
+class Matches(Message, frozen=True, kw_only=True, tag_field="op", tag="matches"):
     """RE2, unanchored, `.` matches a newline."""
 
     field: FieldName
@@ -146,47 +146,47 @@ class Matches(Message, tag_field="op", tag="matches"):
     ignore_case: bool = False
 
 
-class Exists(Message, tag_field="op", tag="exists"):
+class Exists(Message, frozen=True, kw_only=True, tag_field="op", tag="exists"):
     """There is a value; `""`, null and `{}` are none, `[]` is one."""
 
     field: FieldName
 
 
-class NotExists(Message, tag_field="op", tag="not_exists"):
+class NotExists(Message, frozen=True, kw_only=True, tag_field="op", tag="not_exists"):
     """Exactly not `exists`."""
 
     field: FieldName
 
 
-class Before(Message, tag_field="op", tag="before"):
+class Before(Message, frozen=True, kw_only=True, tag_field="op", tag="before"):
     """A time earlier than this one."""
 
     field: FieldName
     value: Instant
 
 
-class After(Message, tag_field="op", tag="after"):
+class After(Message, frozen=True, kw_only=True, tag_field="op", tag="after"):
     """A time at or after this one."""
 
     field: FieldName
     value: Instant
 
 
-class WithinLast(Message, tag_field="op", tag="within_last"):
+class WithinLast(Message, frozen=True, kw_only=True, tag_field="op", tag="within_last"):
     """as_of minus the duration ≤ time ≤ as_of."""
 
     field: FieldName
     value: Duration
 
 
-class WithinNext(Message, tag_field="op", tag="within_next"):
+class WithinNext(Message, frozen=True, kw_only=True, tag_field="op", tag="within_next"):
     """as_of ≤ time ≤ as_of plus the duration."""
 
     field: FieldName
     value: Duration
 
 
-class ArrayContains(Message, tag_field="op", tag="array_contains"):
+class ArrayContains(Message, frozen=True, kw_only=True, tag_field="op", tag="array_contains"):
     """Some element of the array is `eq` to the value."""
 
     field: FieldName
@@ -194,14 +194,14 @@ class ArrayContains(Message, tag_field="op", tag="array_contains"):
     ignore_case: bool = False
 
 
-class AnyElement(Message, tag_field="op", tag="any"):
+class AnyElement(Message, frozen=True, kw_only=True, tag_field="op", tag="any"):
     """Some element of an array of objects satisfies `where`, whose fields are paths inside the element."""
 
     field: FieldName
     where: Predicate
 
 
-class AllElements(Message, tag_field="op", tag="all"):
+class AllElements(Message, frozen=True, kw_only=True, tag_field="op", tag="all"):
     """Every element of an array of objects satisfies `where`; true for an empty or absent array."""
 
     field: FieldName

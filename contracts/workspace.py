@@ -11,11 +11,11 @@ from contracts.base import Message
 from contracts.common import TimeZone, WeekStart
 
 
-class WorkspaceGet(Message):
+class WorkspaceGet(Message, frozen=True, kw_only=True):
     """Nothing to say: the workspace is in the `Cdp-Workspace` header."""
 
 
-class WorkspaceSettings(Message):
+class WorkspaceSettings(Message, frozen=True, kw_only=True):
     """What requests of a workspace take for granted. `clock` pins as_of (demos, replays of old data); null: real
     time."""
 
