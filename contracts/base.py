@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -37,7 +37,7 @@ def decode(data: bytes, type_: type[T]) -> T:
         InvalidRequest: not JSON, not UTF-8, nested too deep, or not of the type; names the path of the bad field.
     """
     try:
-        result: T = decoder(type_).decode(data)
+        result: T = decoder(cast("Any", type_)).decode(data)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta, field
+from msgspec import Meta
+from msgspec import field as named
 
 from contracts.base import Message
 from contracts.common import Actor, Facts, Moment, TableName, Tables, TimeZone
@@ -20,7 +21,7 @@ class EventsRequest(Message, frozen=True, kw_only=True):
     as_of. `columns` may be `actor`, `table`, a column, or a path (`properties.price`); by default all columns."""
 
     table: Tables = "any"
-    from_: Moment | None = field(default=None, name="from")
+    from_: Moment | None = named(default=None, name="from")
     to: Moment | None = None
     timezone: TimeZone | None = None
     as_of: Moment | None = None
@@ -47,7 +48,7 @@ class CatalogNames(Message, frozen=True, kw_only=True, tag_field="kind", tag="na
     """Event and page names (and which tables have rows) with counts and the time last seen, most frequent first."""
 
     table: Tables = "any"
-    from_: Moment | None = field(default=None, name="from")
+    from_: Moment | None = named(default=None, name="from")
     to: Moment | None = None
     timezone: TimeZone | None = None
     as_of: Moment | None = None
@@ -60,7 +61,7 @@ class CatalogFields(Message, frozen=True, kw_only=True, tag_field="kind", tag="f
 
     table: Tables = "any"
     names: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
-    from_: Moment | None = field(default=None, name="from")
+    from_: Moment | None = named(default=None, name="from")
     to: Moment | None = None
     timezone: TimeZone | None = None
     as_of: Moment | None = None
@@ -74,7 +75,7 @@ class CatalogValues(Message, frozen=True, kw_only=True, tag_field="kind", tag="v
     field: FieldName
     table: Tables = "any"
     names: Annotated[tuple[Name, ...], Meta(max_length=1_000)] = ()
-    from_: Moment | None = field(default=None, name="from")
+    from_: Moment | None = named(default=None, name="from")
     to: Moment | None = None
     timezone: TimeZone | None = None
     as_of: Moment | None = None
