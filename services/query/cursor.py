@@ -1,0 +1,71 @@
+"""Opaque page cursors: a version, the request they belong to, its clock, and the key of the last row."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from contracts.base import encode
+from contracts.common import TableName
+from contracts.errors import InvalidRequest
+from contracts.events import EventsRequest
+
+VERSION = 1
+
+
+class RowKey(msgspec.Struct, frozen=True, array_like=True):
+    """Where a row stands in the total order of events: (timestamp, message_id, table)."""
+
+    timestamp: int
+    """Milliseconds since the epoch."""
+    message_id: str
+    table: TableName
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """`as_of` goes with the cursor, so that relative ranges mean the same on every page."""
+
+    version: int
+    request: str
+    as_of: int
+    last: RowKey
+
+
+_decoder = msgspec.json.Decoder(Cursor)
+
+
+def fingerprint(workspace: UUID, request: EventsRequest) -> str:
+    """Return what a cursor is bound to: the workspace and the request, but for its cursor and page size."""
+    canonical = encode(msgspec.structs.replace(request, cursor=None, limit=1))
+    return hashlib.blake2b(workspace.bytes + canonical, digest_size=9).hexdigest()
+
+
+def write(workspace: UUID, request: EventsRequest, as_of: datetime, last: RowKey) -> str:
+    """Return the cursor of the page after `last`."""
+    cursor = Cursor(VERSION, fingerprint(workspace, request), round(as_of.timestamp() * 1000), last)
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def read(workspace: UUID, request: EventsRequest, text: str) -> Cursor:
+    """Read a cursor.
+
+    Raises:
+        InvalidRequest: not a cursor, of another version, or of another request.
+    """
+    try:
+        cursor = _decoder.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
+        raise InvalidRequest.at("/cursor", "not a cursor: send `next_cursor` of the page before, unchanged") from error
+    if cursor.version != VERSION or cursor.request != fingerprint(workspace, request):
+        raise InvalidRequest.at("/cursor", "the cursor belongs to another request: start again without it")
+    return cursor
+
+
+def clock(cursor: Cursor) -> datetime:
+    """Return the as_of the cursor was made with."""
+    return datetime.fromtimestamp(cursor.as_of / 1000, UTC)
