@@ -29,10 +29,12 @@ class EventsRequest(Message, frozen=True, kw_only=True):
     actors: Annotated[tuple[Actor, ...], Meta(max_length=1_000, description="Events of these, resolved")] = ()
     where: Predicate | None = None
     columns: Annotated[tuple[Column, ...], Meta(min_length=1, max_length=200)] | None = None
-    order: Literal["newest", "oldest"] = "newest"
-    limit: Annotated[
-        int, Meta(ge=1, le=10_000, description="Rows of a page (json); the other formats stream the whole range")
-    ] = 100
+    order: Annotated[
+        Literal["newest", "oldest", "unordered"], Meta(description="`unordered` is the fastest export; not for pages")
+    ] = "newest"
+    limit: (
+        Annotated[int, Meta(ge=1, le=10_000, description="Rows of a page, 100 by default; a stream has no limit")] | None
+    ) = None
     cursor: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -16,12 +17,14 @@ from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 
 VERSION = 1
+Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-2_208_988_800_000, le=10_413_791_999_999)]
+"""Since the epoch, within what DateTime64(3) holds: 1900 to 2299."""
 
 
 class RowKey(msgspec.Struct, frozen=True, array_like=True):
     """Where a row stands in the total order of events: (timestamp, message_id, table)."""
 
-    timestamp: int
+    timestamp: Milliseconds
     """Milliseconds since the epoch."""
     message_id: str
     table: TableName
@@ -32,7 +35,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     request: str
-    as_of: int
+    as_of: Milliseconds
     last: RowKey
 
 

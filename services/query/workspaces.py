@@ -5,10 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import asyncpg
+
 
 from contracts.errors import InvalidRequest
 from contracts.workspace import WorkspaceSettings
+from services.kit.postgres import Postgres
 
 _SELECT = "SELECT name, timezone, week_start, clock FROM query.workspaces WHERE workspace_id = $1"
 _UPSERT = """
@@ -19,13 +20,13 @@ ON CONFLICT (workspace_id) DO UPDATE SET name = excluded.name, timezone = exclud
 """
 
 
-async def get(postgres: asyncpg.Pool, workspace: UUID) -> WorkspaceSettings:
+async def get(postgres: Postgres, workspace: UUID) -> WorkspaceSettings:
     """Return the settings of a workspace. Read on every request: a change holds at once on every replica."""
     row = await postgres.fetchrow(_SELECT, workspace)
     return WorkspaceSettings(**dict(row)) if row is not None else WorkspaceSettings()
 
 
-async def put(postgres: asyncpg.Pool, workspace: UUID, settings: WorkspaceSettings, author: str) -> None:
+async def put(postgres: Postgres, workspace: UUID, settings: WorkspaceSettings, author: str) -> None:
     """Replace the settings of a workspace.
 
     Raises:

@@ -1,0 +1,169 @@
+"""Pure compiler of raw event queries: request → SQL. One SELECT per table, united in the order of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from contracts.common import Actor, TableName
+from contracts.errors import InvalidRequest
+from contracts.events import EventsRequest
+from services.kit import identity, sql
+from services.kit.predicates import Scope, compile_predicate, render_column
+from services.query.cursor import RowKey
+from services.query.frame import Frame
+
+NAME_COLUMN: dict[TableName, str] = {"track": "event", "page": "name"}
+"""The tables whose events have names, and the column that holds them."""
+
+_DEFAULT_COLUMNS: tuple[tuple[str, tuple[TableName, ...]], ...] = (
+    ("table", ("track", "identify", "page", "group")),
+    ("event", ("track",)),
+    ("name", ("page",)),
+    ("timestamp", ("track", "identify", "page", "group")),
+    ("received_at", ("track", "identify", "page", "group")),
+    ("message_id", ("track", "identify", "page", "group")),
+    ("actor", ("track", "identify", "page", "group")),
+    ("user_id", ("track", "identify", "page", "group")),
+    ("anonymous_id", ("track", "identify", "page", "group")),
+    ("group_id", ("group",)),
+    ("properties", ("track", "page")),
+    ("traits", ("identify", "group")),
+    ("context", ("track", "identify", "page", "group")),
+)
+
+Shape = Literal["json", "csv", "typed"]
+"""How a row leaves the engine: one JSON object, one CSV line, or columns of their own types (Parquet, Arrow)."""
+
+
+def columns_of(request: EventsRequest, frame: Frame) -> tuple[str, ...]:
+    """Return the output columns: those asked for, else every column that one of the tables has.
+
+    Raises:
+        InvalidRequest: a column is named twice.
+    """
+    if request.columns is None:
+        return tuple(name for name, tables in _DEFAULT_COLUMNS if set(tables) & set(frame.tables))
+    for index, name in enumerate(request.columns):
+        if name in request.columns[:index]:
+            raise InvalidRequest.at(f"/columns/{index}", f"{name!r} is named twice: name each column once")
+    return request.columns
+
+
+def where_of(request_names: Sequence[str], table: TableName, frame: Frame) -> list[str]:
+    """Return the conditions every query of a table begins with: tenant, range, names. None: no row can match."""
+    conditions = [f"workspace_id = {sql.uuid(frame.workspace)}", f"timestamp < {sql.datetime64(frame.end)}"]
+    if frame.start is not None:
+        conditions.append(f"timestamp >= {sql.datetime64(frame.start)}")
+    if request_names:
+        column = NAME_COLUMN.get(table)
+        conditions.append(f"{column} IN ({', '.join(map(sql.string, request_names))})" if column else "0")
+    return conditions
+
+
+def actors_condition(frame: Frame, actors: Sequence[Actor]) -> str:
+    """Return the condition that an event's resolved actor is one of these."""
+    keys = ", ".join(str(identity.actor_key_of(frame.workspace, actor.kind, actor.id)) for actor in actors)
+    return f"{identity.resolved_key()} IN ({keys})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A query of event rows, settled but for its place: `sql()` gives a page, a slice of a stream, or all of it."""
+
+    request: EventsRequest
+    frame: Frame
+    columns: tuple[str, ...]
+    shape: Shape
+
+    def sql(
+        self,
+        *,
+        after: RowKey | None = None,
+        limit: int | None = None,
+        between: tuple[datetime, datetime] | None = None,
+    ) -> str:
+        """Return the statement.
+
+        `after`: rows behind this one in the request's order; `between`: a half-open slice of time. The result's columns
+        are, for json, `ts` (milliseconds), `message_id`, `table`, `row` (JSON text), `wide` (the row may hold integers
+        beyond 2^53); for csv, `row`; for typed, the columns asked for.
+        """
+        descending = " DESC" if self.request.order == "newest" else ""
+        ordered = self.request.order != "unordered"
+        order = f" ORDER BY timestamp{descending}, message_id{descending}, `table`{descending}" if ordered else ""
+        cut = f" LIMIT {limit}" if limit is not None else ""
+        selects = [self._select(table, after, between) for table in self.frame.tables]
+        if len(selects) == 1:
+            inner = selects[0] + order + cut
+        else:
+            inner = " UNION ALL ".join(f"SELECT * FROM ({one}{order if limit is not None else ''}{cut})" for one in selects)
+            inner = f"SELECT * FROM ({inner}){order}{cut}"
+        return f"SELECT {', '.join(self._outer())} FROM ({inner})"
+
+    def _outer(self) -> list[str]:
+        if self.shape == "typed":
+            return [f"c{index} AS {sql.identifier(name)}" for index, name in enumerate(self.columns)]
+        if self.shape == "csv":
+            return ["row"]
+        return ["toUnixTimestamp64Milli(timestamp) AS ts", "message_id", "`table`", "row", "wide"]
+
+    def _select(self, table: TableName, after: RowKey | None, between: tuple[datetime, datetime] | None) -> str:
+        request, frame = self.request, self.frame
+        scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
+        conditions = where_of(request.names, table, frame)
+        if between is not None:
+            conditions.append(f"timestamp >= {sql.datetime64(between[0])}")
+            conditions.append(f"timestamp < {sql.datetime64(between[1])}")
+        if after is not None:
+            conditions.append(_behind(after, table, newest=request.order == "newest"))
+        if request.actors:
+            conditions.append(actors_condition(frame, request.actors))
+        if request.where is not None:
+            conditions.append(compile_predicate(request.where, scope))
+        rendered = [render_column(name, scope, pointer=f"/columns/{i}") for i, name in enumerate(self.columns)]
+        key = f"timestamp, message_id, {sql.string(table)} AS `table`"
+        if self.shape == "typed":
+            output = ", ".join(f"{column.typed} AS c{index}" for index, column in enumerate(rendered))
+        elif self.shape == "csv":
+            output = f"formatRowNoNewline('CSV', {', '.join(column.text for column in rendered)}) AS row"
+        else:
+            output = f"{_json_object(self.columns, [column.json for column in rendered])} AS row, "
+            output += f"{_wide([column.json for column in rendered if column.wide])} AS wide"
+        return f"SELECT {key}, {output} FROM cdp.events_{table} FINAL WHERE {' AND '.join(conditions)}"
+
+
+def _behind(last: RowKey, table: TableName, *, newest: bool) -> str:
+    """Return the keyset condition: rows of `table` that come after `last` in (timestamp, message_id, table)."""
+    compare = "<" if newest else ">"
+    moment = f"fromUnixTimestamp64Milli({sql.integer(last.timestamp)}, 'UTC')"
+    pair = f"(message_id, {sql.string(table)}) {compare} ({sql.string(last.message_id)}, {sql.string(last.table)})"
+    return f"(timestamp {compare} {moment} OR (timestamp = {moment} AND {pair}))"
+
+
+def _json_object(names: Sequence[str], values: Sequence[str]) -> str:
+    """Return SQL for a JSON object's text from the SQL of each value's JSON text; keys are written once, here."""
+    parts = []
+    for index, (name, value) in enumerate(zip(names, values, strict=True)):
+        key = msgspec.json.encode(name).decode()
+        parts.append(f"{sql.string(('{' if index == 0 else ',') + key + ':')}, {value}")
+    return f"concat({', '.join(parts)}, '}}')"
+
+
+def _wide(values: Sequence[str]) -> str:
+    """Return SQL that is 1 when a row's JSON holds a run of 16 digits, so maybe an integer beyond 2^53."""
+    return " OR ".join(f"match({value}, '[0-9]{{16}}')" for value in values) or "0"
+
+
+def slices_sql(request: EventsRequest, frame: Frame) -> str:
+    """Return the months that may have rows, as year * 12 + month - 1: the partitions of the range."""
+    selects = [
+        "SELECT toUInt32(toYear(timestamp)) * 12 + toMonth(timestamp) - 1 AS month "
+        f"FROM cdp.events_{table} WHERE {' AND '.join(where_of(request.names, table, frame))} GROUP BY month"
+        for table in frame.tables
+    ]
+    return f"SELECT DISTINCT month FROM ({' UNION ALL '.join(selects)}) ORDER BY month"

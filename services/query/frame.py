@@ -1,0 +1,115 @@
+"""What a request means once its clock, time zone, range and tables are settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+from contracts.caching import CachePolicy
+from contracts.common import Moment, TableName, Tables, TimeZone, expand_tables
+from contracts.predicates import AllElements, And, AnyElement, Not, Or, Predicate, WithinLast, WithinNext
+from contracts.workspace import WorkspaceSettings
+from services.kit import timerange
+
+
+class Ranged(Protocol):
+    """The fields that every analysis of events has."""
+
+    @property
+    def table(self) -> Tables: ...
+    @property
+    def from_(self) -> Moment | None: ...
+    @property
+    def to(self) -> Moment | None: ...
+    @property
+    def timezone(self) -> TimeZone | None: ...
+    @property
+    def as_of(self) -> Moment | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Instants are UTC; `start` is None for all history; `pinned`: the clock does not move between two requests."""
+
+    workspace: UUID
+    tables: tuple[TableName, ...]
+    timezone: str
+    as_of: datetime
+    start: datetime | None
+    end: datetime
+    pinned: bool
+
+
+def settle(
+    request: Ranged,
+    workspace: UUID,
+    settings: WorkspaceSettings,
+    *,
+    now: datetime,
+    passed_on: datetime | None,
+    fixed: datetime | None = None,
+) -> Frame:
+    """Resolve a request's times.
+
+    The clock is, in this order: `fixed` (of a cursor), the request's `as_of`, the one a calling service passed on, the
+    workspace's pinned clock, `now`. Without `to` the range ends at as_of.
+
+    Raises:
+        InvalidRequest: a time or a zone that is none, or `to` before `from`.
+    """
+    timezone = timerange.check_timezone(request.timezone or settings.timezone, pointer="/timezone")
+    clock = passed_on or settings.clock or now
+    clock = clock.astimezone(UTC).replace(microsecond=clock.microsecond // 1000 * 1000)
+    as_of = clock
+    if fixed is not None:
+        as_of = fixed
+    elif request.as_of is not None:
+        as_of = timerange.resolve_moment(request.as_of, as_of=clock, timezone=timezone, pointer="/as_of")
+    start, end = timerange.resolve_range(request.from_, request.to, timezone=timezone, as_of=as_of)
+    return Frame(
+        workspace=workspace,
+        tables=expand_tables(request.table),
+        timezone=timezone,
+        as_of=as_of,
+        start=start,
+        end=end if end is not None else as_of,
+        pinned=settings.clock is not None
+        or (request.as_of is not None and not timerange.is_relative(request.as_of)),
+    )
+
+
+def cache_policy(request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool) -> CachePolicy:
+    """Return how an answer may be cached.
+
+    A closed range (over before now, and meaning the same tomorrow) lives longer and is dropped when late events touch
+    it. `relative`: the request depends on as_of in another way than by its range (`within_last`).
+    """
+    moves = not frame.pinned and (
+        relative
+        or request.to is None
+        or timerange.is_relative(request.to)
+        or (request.from_ is not None and timerange.is_relative(request.from_))
+    )
+    closed = not moves and frame.end <= now
+    return CachePolicy(
+        ttl=closed_ttl if closed else ttl,
+        start=round(frame.start.timestamp() * 1000) if frame.start is not None else None,
+        end=round(frame.end.timestamp() * 1000),
+        closed=closed,
+        tags=("workspace",),
+    )
+
+
+def depends_on_clock(predicate: Predicate | None) -> bool:
+    """Tell whether a predicate's truth moves with as_of."""
+    match predicate:
+        case And() | Or():
+            return any(depends_on_clock(item) for item in predicate.items)
+        case Not():
+            return depends_on_clock(predicate.item)
+        case AnyElement() | AllElements():
+            return depends_on_clock(predicate.where)
+        case _:
+            return isinstance(predicate, WithinLast | WithinNext)

@@ -1,0 +1,57 @@
+"""The query service: composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from services.kit.clickhouse import ClickHouse
+from services.kit.postgres import Postgres
+from services.kit.service import Service, serve
+from services.kit.settings import Settings, load
+from services.query.catalog import catalog
+from services.query.events import events
+from services.query.resources import Resources
+from services.query.workspace import workspace_get, workspace_put
+
+
+def build(settings: Settings) -> Service:
+    """Return the service, its handlers bound to stores that connect when it starts."""
+    resources = Resources(
+        settings=settings,
+        clickhouse=ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size),
+        postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
+    )
+    handlers = {
+        "events": events,
+        "catalog": catalog,
+        "workspace_get": workspace_get,
+        "workspace_put": workspace_put,
+    }
+    return Service(
+        name="query",
+        handlers={name: partial(handler, resources) for name, handler in handlers.items()},
+        lifespan=partial(_stores, resources),
+        checks={"clickhouse": resources.clickhouse.ping, "postgres": resources.postgres.ping},
+    )
+
+
+@asynccontextmanager
+async def _stores(resources: Resources) -> AsyncIterator[None]:
+    await resources.postgres.start()
+    await resources.clickhouse.start()
+    try:
+        yield
+    finally:
+        await resources.clickhouse.close()
+        await resources.postgres.close()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM, then drain."""
+    serve(build(settings), settings)
+
+
+if __name__ == "__main__":
+    run(load())

@@ -1,0 +1,91 @@
+"""What the handlers share: the stores, the settings, and how a request's clock and limits are settled."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+
+from contracts.caching import CachePolicy
+from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
+from services.kit.postgres import Postgres
+from services.kit.service import RequestContext
+from services.kit.settings import Settings
+from services.query import frame as frames
+from services.query import workspaces
+from services.query.frame import Frame, Ranged
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The statements of one request, run one after another under one id, deadline and set of limits."""
+
+    id: str
+    clickhouse: ClickHouse
+    settings: dict[str, Any]
+    deadline: float
+
+    @property
+    def _timeout(self) -> float:
+        return max(self.deadline - asyncio.get_running_loop().time(), 0.001)
+
+    async def run(self, statement: str) -> Result:
+        """Run a statement to its end and return its columns."""
+        return await self.clickhouse.query(
+            statement, settings=self.settings, query_id=self.id, timeout=self._timeout
+        )
+
+    def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
+        """Open a statement's result as blocks; leaving stops the query."""
+        return self.clickhouse.stream(statement, settings=self.settings, query_id=self.id, timeout=self._timeout)
+
+    def raw(self, statement: str, format_: str) -> AbstractAsyncContextManager[RawStream]:
+        """Open a statement's result as bytes in one of the engine's formats; leaving stops the query."""
+        return self.clickhouse.http_stream(
+            statement, format_, settings=self.settings, query_id=self.id, timeout=self._timeout
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Handles of one process."""
+
+    settings: Settings
+    clickhouse: ClickHouse
+    postgres: Postgres
+
+    async def settle(self, request: Ranged, context: RequestContext, *, as_of: datetime | None = None) -> Frame:
+        """Resolve a request's clock, time zone, range and tables; `as_of` of a cursor beats every other clock."""
+        settings = await workspaces.get(self.postgres, context.workspace)
+        return frames.settle(
+            request, context.workspace, settings, now=datetime.now(UTC), passed_on=context.now, fixed=as_of
+        )
+
+    def query(self, context: RequestContext) -> Query:
+        """Return the runner of one request's statements."""
+        limits: dict[str, Any] = {
+            "max_memory_usage": self.settings.query_max_memory_bytes,
+            "max_bytes_before_external_sort": self.settings.query_max_memory_bytes // 5,
+            "max_bytes_ratio_before_external_sort": 0,
+            "do_not_merge_across_partitions_select_final": 1,
+            "date_time_output_format": "iso",
+        }
+        if self.settings.query_max_rows_to_read:
+            limits["max_rows_to_read"] = self.settings.query_max_rows_to_read
+        return Query(uuid.uuid4().hex, self.clickhouse, limits, context.deadline)
+
+    def cache_policy(self, request: Ranged, frame: Frame, *, relative: bool = False) -> CachePolicy:
+        """Return how the answer may be cached, by the settings' times to live."""
+        return frames.cache_policy(
+            request,
+            frame,
+            now=datetime.now(UTC),
+            ttl=self.settings.cache_ttl_query_seconds,
+            closed_ttl=self.settings.cache_ttl_closed_seconds,
+            relative=relative,
+        )

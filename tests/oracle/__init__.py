@@ -1,0 +1,1 @@
+"""Brute-force definitions in plain Python: what the SQL must agree with."""
