@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -43,10 +44,45 @@ def decode(data: bytes, type_: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest("the body is not valid JSON", errors=(FieldError(message=str(error)),)) from error
     except RecursionError as error:
-        raise InvalidRequest(
-            "the body is nested too deep", errors=(FieldError(message="nest at most some hundred levels"),)
-        ) from error
+        raise _too_deep() from error
     return result
+
+
+def decode_request(data: bytes, type_: type[T]) -> T:
+    """Decode what a client sent: as `decode`, and an object that names a key twice is refused, because two readers of
+    the same bytes could keep different ones (RFC 8259, section 4).
+
+    Raises:
+        InvalidRequest: as `decode`, or a duplicate key.
+    """
+    result = decode(data, type_)
+    try:
+        json.loads(data, object_pairs_hook=_once, parse_int=str, parse_float=str)
+    except _DuplicateKey as error:
+        raise InvalidRequest(
+            "the body is ambiguous", errors=(FieldError(message=f"the key {error.args[0]!r} appears twice"),)
+        ) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    return result
+
+
+class _DuplicateKey(ValueError):
+    """Carries the key."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _DuplicateKey(key)
+        seen.add(key)
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(
+        "the body is nested too deep", errors=(FieldError(message="nest at most some hundred levels"),)
+    )
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidRequest:

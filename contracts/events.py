@@ -33,7 +33,8 @@ class EventsRequest(Message, frozen=True, kw_only=True):
         Literal["newest", "oldest", "unordered"], Meta(description="`unordered` is the fastest export; not for pages")
     ] = "newest"
     limit: (
-        Annotated[int, Meta(ge=1, le=10_000, description="Rows of a page, 100 by default; a stream has no limit")] | None
+        Annotated[int, Meta(ge=1, le=10_000, description="Rows of a page, 100 by default; a stream has no limit")]
+        | None
     ) = None
     cursor: Annotated[str, Meta(min_length=1, max_length=4_096)] | None = None
 
