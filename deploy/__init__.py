@@ -1,0 +1,1 @@
+"""How the platform runs: command line, embedded stores, deployment files."""

@@ -1,0 +1,1 @@
+"""Everything on one machine: stores from wheels, started and watched by a supervisor."""

@@ -1,0 +1,64 @@
+"""The embedded ClickHouse: the engine as a library, in a process that speaks ClickHouse's protocols."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded.home import PROJECT, Home, write_private
+from deploy.embedded.ports import HOST
+from deploy.embedded.process import Command
+from deploy.embedded.stores.base import answers
+
+USER = "default"
+DATABASE = "cdp"
+"""Created by the migrations, like on any other server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickHouse:
+    """One process: native protocol on `port`, HTTP on `http_port`."""
+
+    home: Home
+    port: int
+    http_port: int
+    name: str = "clickhouse"
+
+    def prepare(self) -> Command:
+        """Write its users and return how to start it."""
+        folder = self.home.folder(self.name)
+        # The engine reads a config.xml of the folder it starts in: this one is ours and has none.
+        cwd = self.home.folder(f"{self.name}/run")
+        search = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+        return Command(
+            argv=[
+                *(sys.executable, "-m", "deploy.embedded.clickhouse", "--data", str(folder / "data")),
+                *("--tcp-port", str(self.port), "--http-port", str(self.http_port), "--users", str(self._users())),
+            ],
+            cwd=cwd,
+            environ={"PYTHONPATH": search, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether it serves."""
+        return answers(self.http_port, "/ping")
+
+    def settings(self) -> Mapping[str, str]:
+        """Return the settings that point at it."""
+        login = f"{USER}:{self.home.password(self.name)}@{HOST}"
+        return {
+            "clickhouse_url": f"clickhouse://{login}:{self.port}/{DATABASE}",
+            "clickhouse_http_url": f"http://{login}:{self.http_port}",
+        }
+
+    def _users(self) -> Path:
+        users = [
+            {"name": USER, "password": self.home.password(self.name), "readonly": 0, "settings": {}},
+        ]
+        path = self.home.run / "clickhouse.users.json"
+        write_private(path, json.dumps(users, indent=1))
+        return path
