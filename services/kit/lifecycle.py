@@ -1,0 +1,111 @@
+"""Connecting to NATS so that it survives restarts, and leaving so that nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import nats
+import nats.errors
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.nuid import NUID
+
+from services.kit.logs import log
+from services.kit.settings import Settings
+
+DRAIN_SECONDS = 10.0
+"""How long a stopping process waits for the requests it has taken; keep below the supervisor's grace period."""
+
+
+def instance_id() -> str:
+    """Return a fresh id for this process, unique and usable as a subject token."""
+    return NUID().next().decode()
+
+
+def connect_options(settings: Settings, name: str) -> dict[str, Any]:
+    """Return the options every connection of ours is made with: reconnect for ever and quickly, notice a dead server
+    within seconds (the defaults of nats-py give up after 60 tries and notice after four minutes)."""
+    return {
+        "servers": settings.nats_url.split(","),
+        "name": name,
+        "allow_reconnect": True,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.25,
+        "connect_timeout": 2,
+        "ping_interval": 2,
+        "max_outstanding_pings": 2,
+        "drain_timeout": int(DRAIN_SECONDS) + 2,
+    }
+
+
+class ConnectionLog:
+    """Logs what happens to a connection, once a change, not once a try."""
+
+    def __init__(self, on_disconnect: Callable[[], None] | None = None):
+        self._down = False
+        self._on_disconnect = on_disconnect
+
+    async def error(self, error: Exception) -> None:
+        """For `error_cb`."""
+        if isinstance(error, nats.errors.SlowConsumerError):
+            log(logging.ERROR, "messages dropped: a subscription is full", subject=str(error.subject))
+        elif isinstance(error, OSError | nats.errors.NoServersError | nats.errors.UnexpectedEOF):
+            if not self._down:
+                log(logging.WARNING, "NATS cannot be reached, trying on", reason=type(error).__name__)
+            self._down = True
+        else:
+            log(logging.ERROR, "NATS reported an error", reason=str(error) or type(error).__name__)
+
+    async def disconnected(self) -> None:
+        """For `disconnected_cb`."""
+        self._down = True
+        log(logging.WARNING, "connection to NATS lost")
+        if self._on_disconnect is not None:
+            self._on_disconnect()
+
+    async def reconnected(self) -> None:
+        """For `reconnected_cb`."""
+        self._down = False
+        log(logging.INFO, "connected to NATS again")
+
+
+async def connect(settings: Settings, name: str) -> Client:
+    """Connect, waiting for NATS to be there; the connection then mends itself. For processes without FastStream."""
+    watch = ConnectionLog()
+    return await nats.connect(
+        **connect_options(settings, name),
+        error_cb=watch.error,
+        disconnected_cb=watch.disconnected,
+        reconnected_cb=watch.reconnected,
+    )
+
+
+async def drain_subscribers(broker: NatsBroker) -> None:
+    """Take no more requests, handing the ones already delivered to their handlers.
+
+    The only place that reaches into FastStream: its own `stop` unsubscribes at once and drops what is queued, which
+    costs a few requests at every restart under load. A drained subscription is taken away from its subscriber, which
+    would fail in `stop` on trying to unsubscribe it again.
+    """
+    subscribers = [subscriber for subscriber in broker.subscribers if getattr(subscriber, "subscription", None)]
+
+    async def drain(subscriber: Any) -> None:
+        await subscriber.subscription.drain()
+        subscriber.subscription = None
+
+    try:
+        await asyncio.gather(*(drain(subscriber) for subscriber in subscribers))
+    except nats.errors.Error as error:
+        log(logging.WARNING, "could not drain, NATS is away", reason=type(error).__name__)
+
+
+async def close_quietly(close: Callable[[], Awaitable[None]]) -> None:
+    """Close something of NATS at exit, when the connection may be gone already."""
+    try:
+        await close()
+    except (nats.errors.Error, OSError, anyio.ClosedResourceError) as error:
+        log(logging.INFO, "closed without NATS", reason=type(error).__name__)

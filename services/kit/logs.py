@@ -1,0 +1,62 @@
+"""Structured logs: one JSON object a line on stderr.
+
+Say what happened and to which request; never user ids, traits, bodies or SQL: logs live longer than a deletion.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from contracts.base import encode
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The request being worked on; every line logged meanwhile carries it."""
+
+logger: Final = logging.getLogger("cdp")
+_FIELDS: Final = "fields"
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as ``{"time", "level", "service", "instance", "message", "request_id", …}``."""
+
+    def __init__(self, service: str, instance: str):
+        super().__init__()
+        self._service = service
+        self._instance = instance
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "instance": self._instance,
+            "message": record.getMessage(),
+        }
+        if current := request_id.get():
+            line["request_id"] = current
+        line.update(getattr(record, _FIELDS, {}))
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return encode(line).decode()
+
+
+def configure(level: str, service: str, instance: str) -> None:
+    """Make this process log JSON lines to stderr at `level` (debug, info, warning, error)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(service, instance))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("aiohttp.access", "nats", "asyncio", "opentelemetry"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def log(level: int, message: str, *, error: BaseException | None = None, **fields: Any) -> None:
+    """Log a line with fields (`operation`, `status`, `elapsed_ms`, `workspace`, …)."""
+    if logger.isEnabledFor(level):
+        logger.log(level, message, exc_info=error, extra={_FIELDS: fields})

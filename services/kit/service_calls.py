@@ -1,0 +1,250 @@
+"""Calls in flight in a service process: admission, deadline, cancellation, and a reply whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from contracts import headers as names
+from contracts import subjects
+from contracts.errors import CdpError, DeadlineExceeded, Internal, Unavailable
+from contracts.operations import Operation
+from services.kit import logs, telemetry
+from services.kit.metrics import Metrics
+from services.kit.micro_stats import EndpointStats
+from services.kit.rpc_errors import encode_error
+from services.kit.service_reply import send_result
+from services.kit.service_request import Received, context_of, request_id_of
+from services.kit.service_types import Handler, Service
+from services.kit.settings import Settings
+from services.kit.streaming import BEAT, SILENCE, FrameWriter, ReaderGone
+
+_CANCELLED_KEPT = 1024
+"""Cancellations remembered, for those that overtake their request."""
+_STATUS_CANCELLED = 499
+"""In logs and metrics only: nobody is there to read a reply."""
+
+
+class ActiveCall:
+    """One request from arrival to the end of its reply."""
+
+    def __init__(self, operation: Operation, received: Received, arrived: float):
+        self.operation = operation
+        self.received = received
+        self.arrived = arrived
+        self.request_id = request_id_of(received.headers)
+        self.scope: asyncio.Timeout | None = None
+        self.writer: FrameWriter | None = None
+        self.cancelled = False
+        self.stopping = False
+        self.sent_bytes = 0
+
+    def stop(self, now: float, *, stopping: bool = False) -> None:
+        """Cancel the handler: nobody waits for the answer, or (`stopping`) this process must end."""
+        self.cancelled = not stopping
+        self.stopping = stopping
+        if self.scope is not None:
+            self.scope.reschedule(now)
+
+
+class Calls:
+    """All calls of a process. `accept` takes each message; the rest follows by itself."""
+
+    def __init__(self, service: Service, settings: Settings, metrics: Metrics, instance: str):
+        self._settings = settings
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(settings.query_concurrency)
+        self._most_waiting = 2 * settings.query_concurrency
+        self._waiting = 0
+        self._credit_prefix = f"{subjects.PREFIX}.ctl.v1.credit.{service.name}.{instance}."
+        self._numbers = 0
+        self._active: dict[str, ActiveCall] = {}
+        self._by_credit: dict[str, ActiveCall] = {}
+        self._cancelled: deque[str] = deque(maxlen=_CANCELLED_KEPT)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: Client | None = None
+        self._reconnects = 0
+        self.stats = {operation.name: EndpointStats() for operation in service.operations}
+
+    async def start(self, connection: Client) -> None:
+        """Listen for credits and cancellations. Before the first `accept`."""
+        self._connection = connection
+        self._reconnects = connection.stats["reconnects"]
+        await connection.subscribe(self._credit_prefix + "*", cb=self._credited)
+        await connection.subscribe(subjects.CANCEL, cb=self._cancel)
+
+    def accept(self, operation: Operation, handler: Handler, received: Received) -> None:
+        """Begin to work on a message, or refuse it at once when too many wait already."""
+        call = ActiveCall(operation, received, asyncio.get_running_loop().time())
+        task = asyncio.create_task(self._run(call, handler), name=operation.id)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, call: ActiveCall, handler: Handler) -> None:
+        logs.request_id.set(call.request_id)
+        inbox = call.received.inbox
+        self._active[inbox] = call
+        error: CdpError | None = None
+        attributes = {"cdp.operation": call.operation.id, "cdp.request_id": call.request_id}
+        with telemetry.span(
+            call.operation.id, kind="server", parent=call.received.headers, attributes=attributes
+        ) as span:
+            try:
+                await self._answer(call, handler)
+            except ReaderGone:
+                call.cancelled = True
+            except CdpError as raised:
+                error = raised
+            except asyncio.CancelledError:
+                call.stopping = True
+                error = Unavailable("the service is stopping", retry_after=1)
+            except Exception as raised:
+                logs.log(logging.ERROR, "handler failed", error=raised, operation=call.operation.id)
+                error = Internal(f"request {call.request_id}")
+            finally:
+                self._active.pop(inbox, None)
+            if error is not None:
+                await self._fail(call, error)
+            status = _STATUS_CANCELLED if call.cancelled else 200 if error is None else error.status
+            if span is not None:
+                span.set_attribute("cdp.status", status)
+        self._record(call, status)
+
+    async def _answer(self, call: ActiveCall, handler: Handler) -> None:
+        received = call.received
+        loop = asyncio.get_running_loop()
+        if received.inbox in self._cancelled:
+            raise ReaderGone
+        context = context_of(received.headers, call.operation, self._settings, call.request_id, call.arrived)
+        if received.error is not None:
+            raise received.error
+        if self._waiting >= self._most_waiting:
+            self._metrics.count("cdp_requests_shed_total", call.operation.id)
+            raise Unavailable("too many requests are waiting", retry_after=1)
+        if context.deadline <= loop.time():
+            raise DeadlineExceeded("the time given for the answer was over on arrival")
+        try:
+            async with asyncio.timeout_at(context.deadline) as call.scope:
+                self._waiting += 1
+                try:
+                    await self._slots.acquire()
+                finally:
+                    self._waiting -= 1
+                try:
+                    result = await handler(received.request, context)
+                    await send_result(result, call, context, self._open_stream, self._publish)
+                finally:
+                    self._slots.release()
+        except TimeoutError as error:
+            if call.cancelled:
+                raise ReaderGone from error
+            if call.stopping:
+                raise Unavailable("the service is stopping", retry_after=1) from error
+            if call.scope is None or not call.scope.expired():
+                raise
+            raise DeadlineExceeded("the time given for the answer is over") from error
+
+    def _open_stream(self, call: ActiveCall, headers: Mapping[str, str]) -> FrameWriter:
+        self._numbers += 1
+        token = f"{self._numbers:x}"
+        call.writer = FrameWriter(self._publish, call.received.inbox, self._credit_prefix + token, headers)
+        self._by_credit[token] = call
+        return call.writer
+
+    async def _fail(self, call: ActiveCall, error: CdpError) -> None:
+        """Say what went wrong: in the end frame when a stream has begun, else as the reply."""
+        try:
+            if call.writer is not None and call.writer.frames:
+                await call.writer.fail(error, call.request_id)
+            else:
+                headers, body = encode_error(error, call.request_id)
+                await self._publish(call.received.inbox, body, headers)
+        except ReaderGone:
+            call.cancelled = True
+
+    async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Publish a part of a reply.
+
+        Raises:
+            ReaderGone: the connection is down, and with it the way to the caller.
+        """
+        if not subject:
+            return  # a message that asked for no reply
+        assert self._connection is not None
+        try:
+            await self._connection.publish(subject, body, headers=dict(headers))
+        except nats.errors.Error as error:
+            raise ReaderGone from error
+
+    def _record(self, call: ActiveCall, status: int) -> None:
+        elapsed = asyncio.get_running_loop().time() - call.arrived
+        operation = call.operation.id
+        if call.writer is not None:
+            self._by_credit.pop(call.writer.credit_token, None)
+            call.sent_bytes = call.writer.bytes
+            self._metrics.count("cdp_reply_frames_total", operation, by=call.writer.frames)
+        self._metrics.count("cdp_requests_total", operation, str(status))
+        self._metrics.observe("cdp_request_seconds", elapsed, operation)
+        self._metrics.count("cdp_reply_bytes_total", operation, by=call.sent_bytes)
+        if status == _STATUS_CANCELLED:
+            self._metrics.count("cdp_requests_cancelled_total", operation)
+        self.stats[call.operation.name].record(elapsed, status)
+        fields: dict[str, Any] = {"operation": operation, "status": status, "elapsed_ms": round(elapsed * 1000, 1)}
+        if workspace := call.received.headers.get(names.WORKSPACE):
+            fields["workspace"] = workspace[:36]
+        if call.writer is not None:
+            fields["frames"] = call.writer.frames
+        logs.log(logging.INFO, "request", bytes=call.sent_bytes, **fields)
+
+    async def _credited(self, message: Msg) -> None:
+        call = self._by_credit.get(message.subject[len(self._credit_prefix) :])
+        if call is not None and call.writer is not None and message.data.isdigit() and len(message.data) <= 12:
+            call.writer.credit(int(message.data))
+
+    async def _cancel(self, message: Msg) -> None:
+        inbox = message.data.decode("utf-8", "replace")
+        call = self._active.get(inbox)
+        if call is None:
+            self._cancelled.append(inbox)  # not here, or not here yet
+        else:
+            call.stop(asyncio.get_running_loop().time())
+
+    async def beat(self) -> None:
+        """Run until cancelled: tell callers that the work goes on, stop streams whose reader is dead."""
+        loop = asyncio.get_running_loop()
+        assert self._connection is not None
+        while True:
+            await asyncio.sleep(BEAT)
+            now = loop.time()
+            broken = self._connection.stats["reconnects"] != self._reconnects or not self._connection.is_connected
+            self._reconnects = self._connection.stats["reconnects"]
+            for call in list(self._active.values()):
+                if call.writer is not None and (broken or now - call.writer.heard > SILENCE):
+                    call.stop(now)  # frames were lost, or nobody reads them
+                elif now - call.arrived >= BEAT and call.received.headers.get(names.STREAM) == "1":
+                    await self._alive(call)
+
+    async def _alive(self, call: ActiveCall) -> None:
+        try:
+            if call.writer is not None:
+                await call.writer.alive()
+            else:
+                await self._publish(call.received.inbox, b"", {names.FRAME: "alive"})
+        except ReaderGone:
+            call.stop(asyncio.get_running_loop().time())
+
+    async def finish(self, timeout: float) -> None:
+        """Wait for the calls in flight; after `timeout` seconds stop them with Unavailable."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        for call in list(self._active.values()):
+            call.stop(asyncio.get_running_loop().time(), stopping=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)

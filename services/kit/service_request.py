@@ -1,0 +1,118 @@
+"""From a NATS message to a request and its context: everything here is the caller's, so nothing is trusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, get_args
+from uuid import UUID, uuid4
+
+import msgspec
+from faststream.message import StreamMessage
+
+from contracts import headers as names
+from contracts.base import decode
+from contracts.errors import CdpError, FieldError, InvalidRequest, NotAcceptable
+from contracts.operations import Format, Operation
+from services.kit.service_types import RequestContext
+from services.kit.settings import Settings
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_FORMATS = frozenset(get_args(Format))
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A message as the codec leaves it: decoded, or with the error that says why not."""
+
+    headers: Mapping[str, str]
+    inbox: str
+    request: Any
+    error: CdpError | None
+
+
+class RequestCodec:
+    """FastStream codec of one operation: one strict pass from the bytes to the request struct.
+
+    FastStream's own msgspec serializer decodes twice and coerces ("7" for 7). An error is kept, not raised: FastStream
+    sends no reply for what a codec raises.
+    """
+
+    def __init__(self, operation: Operation):
+        self._type = operation.request
+
+    async def decode(self, msg: StreamMessage[Any]) -> Any:
+        """Return the message as `Received`; an empty body counts as ``{}``."""
+        try:
+            request = decode(msg.body or b"{}", self._type)
+        except InvalidRequest as error:
+            return Received(msg.headers, msg.reply_to, None, error)
+        return Received(msg.headers, msg.reply_to, request, None)
+
+    async def encode(self, msg: Any, serializer: object = None) -> tuple[bytes, str | None]:
+        """Pass bytes through; replies do not come this way (see `service_calls`)."""
+        return bytes(msg), None
+
+
+def request_id_of(headers: Mapping[str, str]) -> str:
+    """Return the caller's request id, a fresh one when it has none or an unprintable or overlong one."""
+    given = headers.get(names.REQUEST_ID, "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def context_of(
+    headers: Mapping[str, str], operation: Operation, settings: Settings, request_id: str, now: float
+) -> RequestContext:
+    """Read the headers. `now` is the loop time at which the message arrived.
+
+    Raises:
+        InvalidRequest: a header is missing or malformed; its message names it.
+        NotAcceptable: the operation has no such format.
+    """
+    stream = headers.get(names.STREAM) == "1"
+    format_ = headers.get(names.ACCEPT, "json")
+    if format_ not in _FORMATS or format_ not in operation.formats:
+        raise NotAcceptable(f"{names.ACCEPT}: {operation.id} answers in {', '.join(operation.formats)}")
+    longest = settings.stream_timeout_seconds if stream else settings.request_timeout_seconds
+    return RequestContext(
+        workspace=_workspace(headers),
+        request_id=request_id,
+        principal=headers.get(names.PRINCIPAL, ""),
+        deadline=now + min(_timeout(headers, settings.request_timeout_seconds), longest),
+        now=_now(headers),
+        format=format_,
+        stream=stream,
+    )
+
+
+def _workspace(headers: Mapping[str, str]) -> UUID:
+    try:
+        return UUID(headers[names.WORKSPACE])
+    except KeyError:
+        raise _bad(names.WORKSPACE, "is missing: the UUID of a workspace") from None
+    except ValueError:
+        raise _bad(names.WORKSPACE, "is not a UUID") from None
+
+
+def _timeout(headers: Mapping[str, str], default: float) -> float:
+    text = headers.get(names.TIMEOUT)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise _bad(names.TIMEOUT, "is not a whole number of milliseconds")
+    return int(text) / 1000
+
+
+def _now(headers: Mapping[str, str]) -> datetime | None:
+    text = headers.get(names.NOW)
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _bad(names.NOW, "is not an ISO 8601 time") from None
+
+
+def _bad(header: str, message: str) -> InvalidRequest:
+    text = f"header {header} {message}"
+    return InvalidRequest(text, errors=(FieldError(message=text),))
