@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,20 +61,19 @@ async def down(settings: Settings, migrations: MigrationSet, steps: int) -> None
     Raises:
         MigrationError: as `up`.
     """
-    async with _stores(settings, [migrations.store]) as access:
-        async with database.migration_lock(access.connection):
-            for _ in range(min(steps, len((await access.state(migrations)).applied))):
-                await access.apply("rollback", migrations)
+    async with _stores(settings, [migrations.store]) as access, database.migration_lock(access.connection):
+        for _ in range(min(steps, len((await access.state(migrations)).applied))):
+            await access.apply("rollback", migrations)
 
 
-async def status(settings: Settings) -> list[State]:
-    """Return the state of every set.
+async def status(settings: Settings, store: Store) -> list[State]:
+    """Return the state of every set of a store.
 
     Raises:
         MigrationError: as `up`.
     """
-    async with _stores(settings, ["postgres", "clickhouse"]) as access:
-        return [await access.state(each) for store in access.stores for each in discover(store)]
+    async with _stores(settings, [store]) as access:
+        return [await access.state(each) for each in discover(store)]
 
 
 async def _migrate(settings: Settings, stores: list[Store]) -> None:
@@ -94,7 +93,7 @@ async def _declare_streams(settings: Settings) -> None:
         for line in await streams.declare(settings.nats_url):
             sys.stdout.write(f"nats: {line}\n")
     except Exception as error:  # nats-py raises its own, OSError and TimeoutError
-        raise MigrationError(f"NATS at {settings.nats_url}: {error or type(error).__name__}") from error
+        raise MigrationError(f"NATS: {str(error) or type(error).__name__}") from error
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,8 @@ class _Access:
                 folder, url = Path(scratch), clickhouse.dbmate_url(self.settings)
                 from deploy.clickhouse.render import render
 
-                render(migrations.folder, folder, self.settings.clickhouse_cluster)
+                settings = self.settings
+                render(migrations.folder, folder, url=settings.clickhouse_url, cluster=settings.clickhouse_cluster)
             await dbmate.run(step, url=url, folder=folder, table=migrations.table, label=migrations.name)
 
 
@@ -128,7 +128,7 @@ async def _stores(settings: Settings, stores: list[Store]) -> AsyncIterator[_Acc
     try:
         connection = await database.connect(settings.postgres_url)
     except (OSError, asyncpg.PostgresError) as error:
-        raise MigrationError(f"PostgreSQL: {error or 'does not answer'}") from error
+        raise MigrationError(f"PostgreSQL: {str(error) or 'does not answer'}") from error
     try:
         async with aiohttp.ClientSession() as session:
             admin = clickhouse.ClickHouseAdmin(settings, session)

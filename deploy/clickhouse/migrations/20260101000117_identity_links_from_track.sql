@@ -1,0 +1,20 @@
+-- migrate:up
+CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.identity_links_from_track${on_cluster}
+TO ${database}.identity_links${local} AS
+SELECT
+    workspace_id,
+    reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8)) AS anonymous_key,
+    actor_key AS user_key,
+    anonymous_id,
+    user_id,
+    timestamp AS first_seen
+FROM ${database}.events_track${local}
+WHERE user_id NOT IN (
+        '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
+        '[object Object]', '00000000-0000-0000-0000-000000000000')
+    AND anonymous_id NOT IN (
+        '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
+        '[object Object]', '00000000-0000-0000-0000-000000000000');
+
+-- migrate:down
+DROP TABLE IF EXISTS ${database}.identity_links_from_track${on_cluster};
