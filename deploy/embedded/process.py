@@ -60,7 +60,7 @@ class Command:
             # Its own session: Ctrl-C in the terminal reaches the supervisor alone, which stops things in order.
             start_new_session=True,
             # The callers have no threads, or none that hold a lock this needs.
-            preexec_fn=prepare,  # noqa: PLW1509
+            preexec_fn=prepare,
         )
 
 
@@ -134,7 +134,8 @@ def _die_with(parent: int, stop_signal: signal.Signals) -> None:
 def started_at(pid: int) -> str | None:
     """Return when a process started, as the system writes it: with the pid it names one process for good."""
     if sys.platform != "linux":
-        found = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
         return found.stdout.strip() or None
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

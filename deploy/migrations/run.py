@@ -14,6 +14,7 @@ from typing import Literal
 import aiohttp
 import asyncpg
 
+from deploy.clickhouse.render import render
 from deploy.migrations import clickhouse, dbmate
 from deploy.migrations.dbmate import MigrationError
 from deploy.migrations.sets import MigrationSet, Store, discover
@@ -116,8 +117,6 @@ class _Access:
                 folder, url = migrations.folder, await database.dbmate_url(self.connection, self.settings.postgres_url)
             else:
                 folder, url = Path(scratch), clickhouse.dbmate_url(self.settings)
-                from deploy.clickhouse.render import render
-
                 settings = self.settings
                 render(migrations.folder, folder, url=settings.clickhouse_url, cluster=settings.clickhouse_cluster)
             await dbmate.run(step, url=url, folder=folder, table=migrations.table, label=migrations.name)

@@ -52,7 +52,8 @@ async def declare(url: str) -> list[str]:
                 await manager.add_stream(wanted)
                 done.append(f"stream {wanted.name} created")
                 continue
-            changes = {name: getattr(wanted, name) for name in _MANAGED if getattr(current, name) != getattr(wanted, name)}
+            differ = [name for name in _MANAGED if getattr(current, name) != getattr(wanted, name)]
+            changes = {name: getattr(wanted, name) for name in differ}
             if changes:
                 await manager.update_stream(replace(current, **changes))
                 done.append(f"stream {wanted.name} updated: {', '.join(changes)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,11 @@ class Store(Protocol):
     @property
     def name(self) -> str:
         """Name in logs and on the command line."""
+        ...
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """The signal that makes it close its data and end."""
         ...
 
     def prepare(self) -> Command:

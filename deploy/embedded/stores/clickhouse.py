@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class ClickHouse:
     port: int
     http_port: int
     name: str = "clickhouse"
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def prepare(self) -> Command:
         """Write its users and return how to start it."""

