@@ -49,6 +49,9 @@ def configure(level: str, service: str, instance: str) -> None:
     """Make this process log JSON lines to stderr at `level` (debug, info, warning, error)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service, instance))
+    # What the format does not use is not collected (logging's own advice on cost).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -53,6 +53,7 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._children: dict[tuple[str, ...], Any] = {}
         for name, definition in DEFINITIONS.items():
             if name.endswith("_total"):
                 self._counters[name] = Counter(name, definition.help, definition.labels, registry=self.registry)
@@ -65,8 +66,7 @@ class Metrics:
 
     def count(self, name: Name, *labels: str, by: float = 1) -> None:
         """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(*labels) if labels else counter).inc(by)
+        self._child(self._counters[name], name, labels).inc(by)
 
     def add(self, name: Name, by: float) -> None:
         """Move a gauge up or down."""
@@ -74,7 +74,17 @@ class Metrics:
 
     def observe(self, name: Name, seconds: float, *labels: str) -> None:
         """Put a duration into a histogram."""
-        self._histograms[name].labels(*labels).observe(seconds)
+        self._child(self._histograms[name], name, labels).observe(seconds)
+
+    def _child(self, metric: Any, name: str, labels: tuple[str, ...]) -> Any:
+        # Looked up on every request; prometheus_client's own look-up checks the labels again each time.
+        if not labels:
+            return metric
+        key = (name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""

@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from faststream import FastStream
+from faststream import AckPolicy, FastStream
 from faststream.nats import NatsBroker
 
 from contracts.operations import Operation
 from services.kit import telemetry
+from services.kit.health import Reporter
 from services.kit.lifecycle import DRAIN_SECONDS, ConnectionLog, connect_options, drain_subscribers
 from services.kit.logs import log
 from services.kit.metrics import Metrics
+from services.kit.micro import MicroService
 from services.kit.service_calls import Calls
 from services.kit.service_request import Received, RequestCodec
 from services.kit.service_types import Handler, Service
@@ -34,6 +36,10 @@ class ServiceApp:
         self.instance = instance
         self.metrics = Metrics()
         self.calls = Calls(service, settings, self.metrics, instance)
+        self.reporter = Reporter(service.name, instance, service.checks, self.metrics)
+        self.micro = MicroService(service, instance, self.calls.stats)
+        self._beat: asyncio.Task[None] | None = None
+        self._stopping = False
         watch = ConnectionLog(on_disconnect=lambda: self.metrics.count("cdp_nats_disconnects_total"))
         self.broker = NatsBroker(
             **connect_options(settings, f"cdp-{service.name}-{instance}"),
@@ -47,11 +53,14 @@ class ServiceApp:
             graceful_timeout=DRAIN_SECONDS,
         )
         for operation in service.operations:
+            codec = RequestCodec(operation)
             subscriber = self.broker.subscriber(
                 operation.subject,
                 queue=service.name,
-                codec=RequestCodec(operation),
+                parser=codec.parse,
+                codec=codec,
                 pending_msgs_limit=_PENDING_MESSAGES,
+                ack_policy=AckPolicy.MANUAL,  # core NATS: there is nothing to acknowledge
                 no_reply=True,  # replies may be several, and too large for one: service_reply sends them
             )
             subscriber(self._consumer(operation, service.handlers[operation.name]))
@@ -64,7 +73,6 @@ class ServiceApp:
             after_startup=[self._started],
             on_shutdown=[self._drain],
         )
-        self._stopping = False
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -93,6 +101,9 @@ class ServiceApp:
         self._beat = asyncio.create_task(self.calls.beat(), name="beat")
 
     async def _started(self) -> None:
+        connection = self.broker.connection
+        await self.reporter.start(connection)
+        await self.micro.start(connection)
         log(logging.INFO, "serving", operations=[operation.id for operation in self.service.operations])
 
     async def _drain(self) -> None:
@@ -100,6 +111,8 @@ class ServiceApp:
         log(logging.INFO, "draining")
         await drain_subscribers(self.broker)
         await self.calls.finish(DRAIN_SECONDS)
+        if self._beat is not None:
+            self._beat.cancel()
 
     async def _closed(self) -> None:
         if not self._stopping:

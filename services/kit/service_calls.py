@@ -21,7 +21,7 @@ from services.kit.metrics import Metrics
 from services.kit.micro_stats import EndpointStats
 from services.kit.rpc_errors import encode_error
 from services.kit.service_reply import send_result
-from services.kit.service_request import Received, context_of, request_id_of
+from services.kit.service_request import Received, context_of
 from services.kit.service_types import Handler, Service
 from services.kit.settings import Settings
 from services.kit.streaming import BEAT, SILENCE, FrameWriter, ReaderGone
@@ -39,7 +39,7 @@ class ActiveCall:
         self.operation = operation
         self.received = received
         self.arrived = arrived
-        self.request_id = request_id_of(received.headers)
+        self.request_id = received.request_id
         self.scope: asyncio.Timeout | None = None
         self.writer: FrameWriter | None = None
         self.cancelled = False

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import msgspec
 from faststream.message import StreamMessage
+from faststream.nats import NatsMessage
+from nats.aio.msg import Msg
 
 from contracts import headers as names
 from contracts.base import decode
@@ -27,6 +29,7 @@ class Received(msgspec.Struct, frozen=True):
 
     headers: Mapping[str, str]
     inbox: str
+    request_id: str
     request: Any
     error: CdpError | None
 
@@ -41,13 +44,28 @@ class RequestCodec:
     def __init__(self, operation: Operation):
         self._type = operation.request
 
+    async def parse(self, msg: Msg) -> StreamMessage[Msg]:
+        """Wrap the message for FastStream; its correlation id is our request id (its own parser makes two UUIDs and
+        matches the subject against a pattern for every message)."""
+        headers = msg.headers or {}
+        request_id = request_id_of(headers)
+        return NatsMessage(
+            raw_message=msg,
+            body=msg.data,
+            headers=headers,
+            reply_to=msg.reply,
+            path={},
+            correlation_id=request_id,
+            message_id=request_id,
+        )
+
     async def decode(self, msg: StreamMessage[Any]) -> Any:
         """Return the message as `Received`; an empty body counts as ``{}``."""
         try:
             request = decode(msg.body or b"{}", self._type)
         except InvalidRequest as error:
-            return Received(msg.headers, msg.reply_to, None, error)
-        return Received(msg.headers, msg.reply_to, request, None)
+            return Received(msg.headers, msg.reply_to, msg.correlation_id, None, error)
+        return Received(msg.headers, msg.reply_to, msg.correlation_id, request, None)
 
     async def encode(self, msg: Any, serializer: object = None) -> tuple[bytes, str | None]:
         """Pass bytes through; replies do not come this way (see `service_calls`)."""
