@@ -1,0 +1,1 @@
+"""Documents made from the table of operations: OpenAPI, AsyncAPI and the page that shows them."""

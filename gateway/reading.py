@@ -1,0 +1,86 @@
+"""From an HTTP request to what it asks: headers, body and parameters, each checked once."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiohttp import ClientError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from contracts.base import invalid
+from contracts.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMediaType
+from contracts.operations import Operation
+from gateway.negotiation import is_json
+
+WORKSPACE = "X-Workspace-Id"
+REQUEST_ID = "X-Request-Id"
+_REQUEST_ID_LENGTH = 128
+_REQUEST_ID_SYMBOLS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:=+/@")
+
+
+def request_id(given: str | None) -> str:
+    """Return the client's request id when it is short and plain enough for logs and headers, else a new one."""
+    if given and len(given) <= _REQUEST_ID_LENGTH and _REQUEST_ID_SYMBOLS.issuperset(given):
+        return given
+    return secrets.token_hex(12)
+
+
+@lru_cache(4_096)
+def workspace(given: str | None) -> str:
+    """Return the workspace's UUID in its usual spelling.
+
+    Raises:
+        InvalidRequest: the header is missing or no UUID.
+    """
+    if given is None:
+        raise InvalidRequest(f"the header {WORKSPACE} is missing: it names the workspace, a UUID")
+    try:
+        # uuid.UUID also takes braces and urn:uuid:, which other parts of the platform do not.
+        if len(given) != 36:
+            raise ValueError
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise InvalidRequest(f"the header {WORKSPACE} must be a UUID, like {uuid.UUID(int=1)}") from None
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Return the body of a request that has one.
+
+    Raises:
+        UnsupportedMediaType: it is not declared as JSON.
+        TooLarge: it is over `limit` bytes.
+        InvalidRequest: its content or transfer coding is broken.
+    """
+    if not is_json(request.headers.get("Content-Type")):
+        raise UnsupportedMediaType("send the request as application/json, in UTF-8")
+    length = request.content_length
+    if length is not None and length > limit:
+        raise TooLarge(f"the body is over {limit} bytes")
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"the body is over {limit} bytes") from None
+    except (web.RequestPayloadError, ClientError, HttpProcessingError) as error:
+        raise InvalidRequest("the body's content or transfer coding is broken") from error
+
+
+def decode_parameters(operation: Operation, request: web.Request) -> Any:
+    """Return the request that path and query parameters spell (their values are text: numbers and booleans too).
+
+    Raises:
+        InvalidRequest: a parameter is unknown, repeated, or not of its type.
+    """
+    given = [*request.match_info.items(), *request.query.items()]
+    repeated = [name for name, count in Counter(name for name, _ in given).items() if count > 1]
+    if repeated:
+        errors = tuple(FieldError(pointer=f"/{name}", message="given more than once") for name in repeated)
+        raise InvalidRequest("the request is not valid", errors=errors)
+    try:
+        return msgspec.convert(dict(given), operation.request, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
