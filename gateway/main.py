@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.gateway import Gateway
 from services.kit import logs, telemetry
 from services.kit.lifecycle import DRAIN_SECONDS, instance_id
-from services.kit.settings import Settings
+from services.kit.settings import Settings, load
 
 _BACKLOG = 1_024
 _KEEPALIVE_SECONDS = 75.0
@@ -67,3 +67,7 @@ def new_runner(gateway: Gateway) -> web.AppRunner:
         keepalive_timeout=_KEEPALIVE_SECONDS,
         shutdown_timeout=DRAIN_SECONDS,
     )
+
+
+if __name__ == "__main__":
+    run(load())
