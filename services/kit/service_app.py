@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import nats.errors
 from faststream import AckPolicy, FastStream
 from faststream.nats import NatsBroker
 
 from contracts.operations import Operation
 from services.kit import telemetry
 from services.kit.health import Reporter
-from services.kit.lifecycle import DRAIN_SECONDS, ConnectionLog, connect_options, drain_subscribers
+from services.kit.lifecycle import DRAIN_SECONDS, ConnectionLog, close_quietly, connect_options, drain_subscribers
 from services.kit.logs import log
 from services.kit.metrics import Metrics
 from services.kit.micro import MicroService
@@ -76,7 +77,28 @@ class ServiceApp:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
-        await self.app.run()
+        async with self._leaving_nats():
+            await self.app.run()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve while the block runs, without touching the process's signals."""
+        async with self._lifespan():
+            await self.app.start()
+            try:
+                yield
+            finally:
+                async with self._leaving_nats():
+                    await self.app.stop()
+
+    @asynccontextmanager
+    async def _leaving_nats(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (nats.errors.ConnectionReconnectingError, nats.errors.ConnectionClosedError):
+            # FastStream's stop ends with a drain of the connection, which nats-py refuses while it is down.
+            log(logging.WARNING, "left without NATS")
+            await close_quietly(self.broker.connection.close)
 
     def _consumer(self, operation: Operation, handler: Handler) -> Callable[[Any], Awaitable[None]]:
         async def consume(received: Received) -> None:

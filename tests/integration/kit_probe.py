@@ -1,4 +1,4 @@
-"""A service made for the kit's tests, and what they need to run it; `python -m tests.integration.kit_probe` serves it."""
+"""A service made for the tests of the kit, and what they need to run it: `python -m tests.integration.kit_probe`."""
 
 from __future__ import annotations
 
@@ -141,12 +141,8 @@ class ProbeService:
 async def serving(probe: ProbeService, settings: Settings) -> AsyncIterator[ServiceApp]:
     """Serve in this event loop."""
     app = ServiceApp(probe.service(), settings, instance_id())
-    async with app.app.lifespan_context():
-        await app.app.start()
-        try:
-            yield app
-        finally:
-            await app.app.stop()
+    async with app.running():
+        yield app
 
 
 class NatsServer:
