@@ -48,6 +48,7 @@ def servers() -> Iterator[Settings]:
             redis_url=f"redis://{_address(redis, 6379)}/0",
             postgres_url=f"postgresql://postgres:{_PASSWORD}@{_address(postgres, 5432)}/cdp",
             clickhouse_url=f"clickhouse://default:{_PASSWORD}@{_address(clickhouse, 9000)}/cdp",
+            clickhouse_dictionary_login=f"default:{_PASSWORD}",
             clickhouse_http_url=f"http://default:{_PASSWORD}@{_address(clickhouse, 8123)}",
         )
         migrate(settings)

@@ -9,7 +9,7 @@ A migration holds one statement (the engine takes no more at once) with these pl
 | ``${cluster}`` | nothing | ``'name'`` |
 | ``${replicated}`` | nothing | ``Replicated``, before a ``…MergeTree`` engine |
 | ``${local}`` | nothing | ``_local``, after the name of a table that a Distributed one stands for |
-| ``${login}`` | ``USER … PASSWORD …`` of a dictionary's source; nothing for `default` without one | the same |
+| ``${login}`` | ``USER … PASSWORD …`` in a dictionary's source, from `clickhouse_dictionary_login` | the same |
 
 A file that begins with ``-- only: cluster`` does nothing on one node; its version counts as applied all the same.
 """
@@ -22,6 +22,7 @@ from string import Template
 from urllib.parse import unquote, urlsplit
 
 from services.kit import sql
+from services.kit.settings import Settings
 
 _CLUSTER_ONLY = "-- only: cluster\n"
 _NOTHING = "-- migrate:up\nSELECT 1;\n\n-- migrate:down\nSELECT 1;\n"
@@ -29,32 +30,30 @@ _CLUSTER_NAME = re.compile(r"^[\w.{}-]+$")
 """Braces: a macro of the server (``{cluster}``)."""
 
 
-def render_text(text: str, *, url: str, cluster: str) -> str:
-    """Return one migration as it is run on the ClickHouse at `url` (its path is the database); `cluster` may be ''.
+def render_text(text: str, settings: Settings) -> str:
+    """Return one migration as it is run on the ClickHouse the settings name; the path of its URL is the database.
 
     Raises:
         ValueError: the cluster's name cannot be one.
         KeyError: an unknown placeholder.
     """
+    cluster = settings.clickhouse_cluster
     if not cluster and text.startswith(_CLUSTER_ONLY):
         return _NOTHING
     if cluster and not _CLUSTER_NAME.match(cluster):
         raise ValueError(f"{cluster!r} is no name of a ClickHouse cluster")
-    parts = urlsplit(url)
-    user, password = unquote(parts.username or "default"), unquote(parts.password or "")
-    login = "" if (user, password) == ("default", "") else f"USER {sql.string(user)} PASSWORD {sql.string(password)} "
+    user, _, password = settings.clickhouse_dictionary_login.partition(":")
     return Template(text).substitute(
-        database=sql.identifier(unquote(parts.path.removeprefix("/")) or "default"),
+        database=sql.identifier(unquote(urlsplit(settings.clickhouse_url).path.removeprefix("/")) or "default"),
         on_cluster=f" ON CLUSTER '{cluster}'" if cluster else "",
         cluster=f"'{cluster}'" if cluster else "",
         replicated="Replicated" if cluster else "",
         local="_local" if cluster else "",
-        login=login,
+        login=f"USER {sql.string(user)} PASSWORD {sql.string(password)} " if user else "",
     )
 
 
-def render(source: Path, target: Path, *, url: str, cluster: str) -> None:
+def render(source: Path, target: Path, settings: Settings) -> None:
     """Write every migration of `source` into the folder `target`, rendered as by `render_text`."""
     for path in sorted(source.glob("*.sql")):
-        rendered = render_text(path.read_text(encoding="utf-8"), url=url, cluster=cluster)
-        (target / path.name).write_text(rendered, encoding="utf-8")
+        (target / path.name).write_text(render_text(path.read_text(encoding="utf-8"), settings), encoding="utf-8")

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import aiohttp
 import asyncpg
 
 from deploy.clickhouse.render import render
 from deploy.migrations import clickhouse, dbmate
 from deploy.migrations.dbmate import MigrationError
-from deploy.migrations.sets import MigrationSet, Store, discover
+from deploy.migrations.sets import PROJECT, MigrationSet, Store, discover
 from deploy.nats import streams
 from deploy.postgres import database
 from services.kit.settings import Settings
@@ -39,8 +38,10 @@ class State:
         return [version for version in self.migrations.versions() if version not in self.applied]
 
 
-async def up(settings: Settings, targets: Collection[Target] = ALL) -> None:
+async def up(settings: Settings, targets: Collection[Target] = ALL, project: Path = PROJECT) -> None:
     """Apply what is pending in the named stores and say what was done; only looks when there is nothing to do.
+
+    `project` is the folder that holds the migration files.
 
     Raises:
         MigrationError: a store is not there, or a migration failed; those before it stay applied.
@@ -50,7 +51,7 @@ async def up(settings: Settings, targets: Collection[Target] = ALL) -> None:
         jobs.append(_declare_streams(settings))
     stores: list[Store] = [store for store in ("postgres", "clickhouse") if store in targets]
     if stores:
-        jobs.append(_migrate(settings, stores))
+        jobs.append(_migrate(settings, stores, project))
     for outcome in await asyncio.gather(*jobs, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
@@ -67,19 +68,19 @@ async def down(settings: Settings, migrations: MigrationSet, steps: int) -> None
             await access.apply("rollback", migrations)
 
 
-async def status(settings: Settings, store: Store) -> list[State]:
+async def status(settings: Settings, store: Store, project: Path = PROJECT) -> list[State]:
     """Return the state of every set of a store.
 
     Raises:
         MigrationError: as `up`.
     """
     async with _stores(settings, [store]) as access:
-        return [await access.state(each) for each in discover(store)]
+        return [await access.state(each) for each in discover(store, project)]
 
 
-async def _migrate(settings: Settings, stores: list[Store]) -> None:
+async def _migrate(settings: Settings, stores: list[Store], project: Path) -> None:
     async with _stores(settings, stores) as access:
-        sets = [each for store in stores for each in discover(store)]
+        sets = [each for store in stores for each in discover(store, project)]
         if not any([(await access.state(each)).pending for each in sets]):
             return
         async with database.migration_lock(access.connection):
@@ -102,7 +103,6 @@ class _Access:
     """Open connections to the stores being migrated. PostgreSQL is always one of them: it holds the lock."""
 
     settings: Settings
-    stores: list[Store]
     connection: asyncpg.Connection
     admin: clickhouse.ClickHouseAdmin
 
@@ -117,8 +117,7 @@ class _Access:
                 folder, url = migrations.folder, await database.dbmate_url(self.connection, self.settings.postgres_url)
             else:
                 folder, url = Path(scratch), clickhouse.dbmate_url(self.settings)
-                settings = self.settings
-                render(migrations.folder, folder, url=settings.clickhouse_url, cluster=settings.clickhouse_cluster)
+                render(migrations.folder, folder, self.settings)
             await dbmate.run(step, url=url, folder=folder, table=migrations.table, label=migrations.name)
 
 
@@ -129,10 +128,12 @@ async def _stores(settings: Settings, stores: list[Store]) -> AsyncIterator[_Acc
     except (OSError, asyncpg.PostgresError) as error:
         raise MigrationError(f"PostgreSQL: {str(error) or 'does not answer'}") from error
     try:
-        async with aiohttp.ClientSession() as session:
-            admin = clickhouse.ClickHouseAdmin(settings, session)
+        admin = clickhouse.ClickHouseAdmin(settings)
+        try:
             if "clickhouse" in stores:
                 await admin.create_database()
-            yield _Access(settings, stores, connection, admin)
+            yield _Access(settings, connection, admin)
+        finally:
+            await admin.close()
     finally:
         await connection.close()

@@ -38,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "http://127.0.0.1:8123"
     )
     clickhouse_cluster: Annotated[str, _help("Cluster name for ON CLUSTER; empty: one node")] = ""
+    clickhouse_dictionary_login: Annotated[
+        str, _help("user:password with which ClickHouse reads its own identity tables; empty: default without one")
+    ] = ""
     clickhouse_pool_size: Annotated[int, _help("Connections to ClickHouse in each service process", ge=1, le=256)] = 8
     postgres_pool_size: Annotated[int, _help("Connections to PostgreSQL in each service process", ge=1, le=256)] = 4
     api_host: Annotated[str, _help("Address the gateway listens on")] = "127.0.0.1"
