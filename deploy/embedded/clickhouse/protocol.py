@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from .errors import ServerError
+from .native import header
 from .wire import MAX_QUERY, Buffer, string, uint64, varint
 
 REVISION = 54468
@@ -23,6 +24,7 @@ OLDEST_REVISION = 54429
 VERSION = (26, 9, 2)
 
 WITH_CUSTOM_SERIALIZATION = 54454
+WITH_PROFILE_EVENTS_IN_INSERT = 54456
 
 # Packets from the client.
 HELLO, QUERY, DATA, CANCEL, PING, TABLES_STATUS, KEEP_ALIVE, SCALAR = range(8)
@@ -30,6 +32,7 @@ HELLO, QUERY, DATA, CANCEL, PING, TABLES_STATUS, KEEP_ALIVE, SCALAR = range(8)
 # Packets from the server.
 S_HELLO, S_DATA, S_EXCEPTION, S_PROGRESS, S_PONG, S_END_OF_STREAM, S_PROFILE_INFO = range(7)
 S_TABLE_COLUMNS = 11
+S_PROFILE_EVENTS = 14
 
 SETTING_IMPORTANT = 1
 
@@ -188,3 +191,19 @@ def profile_info(rows: int, blocks: int, size: int) -> bytes:
 
 def table_columns(description: str) -> bytes:
     return varint(S_TABLE_COLUMNS) + string("") + string(description)
+
+
+_PROFILE_EVENTS = [
+    ("host_name", "String"),
+    ("current_time", "DateTime"),
+    ("thread_id", "UInt64"),
+    ("type", "Enum8('increment' = 1, 'gauge' = 2)"),
+    ("name", "String"),
+    ("value", "Int64"),
+]
+
+
+def profile_events() -> bytes:
+    """No events: the engine does not give its counters away, but clients of revision 54456 and later wait for this
+    packet after each block they insert."""
+    return varint(S_PROFILE_EVENTS) + string("") + data_body(header(_PROFILE_EVENTS, flagged=True))

@@ -210,6 +210,8 @@ class Runner:
                 received, _ = await self._channel.block(compressed, intake.append)
                 intake.expect(columns, received)
                 done = not received
+                if self._channel.revision >= protocol.WITH_PROFILE_EVENTS_IN_INSERT:
+                    await self._channel.send(protocol.profile_events())
             await intake.finish()
         finally:
             await intake.abandon()
