@@ -7,13 +7,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.embedded.home import PROJECT, EmbeddedError, Home
+from deploy.embedded.home import EmbeddedError, Home
 from deploy.embedded.process import Child, Command
 from deploy.embedded.stores.base import Store
 from deploy.embedded.stores.selection import embedded_stores, spare_ports
@@ -83,18 +83,17 @@ def embedded_servers() -> Iterator[EmbeddedServers]:
     """Run the embedded servers on free ports in a temporary folder, migrated."""
     folder = Path(tempfile.mkdtemp(prefix="cdp-test-"))
     home = Home.at(folder)
-    has_engine = (PROJECT / "deploy/embedded/clickhouse/__main__.py").exists()
-    servers = EmbeddedServers(home, embedded_stores(home, () if has_engine else ("clickhouse_url",), spare_ports()))
+    servers = EmbeddedServers(home, embedded_stores(home, (), spare_ports()))
     try:
         servers.start()
-        migrate(servers.settings, ("postgres", "nats", "clickhouse") if has_engine else ("postgres", "nats"))
+        migrate(servers.settings)
         yield servers
     finally:
         servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def migrate(settings: Settings, targets: Collection[migrations.Target] = migrations.ALL) -> None:
+def migrate(settings: Settings) -> None:
     """Apply all migrations, in a thread: the test run's own event loop stays as it is."""
     with ThreadPoolExecutor(1) as executor:
-        executor.submit(asyncio.run, migrations.up(settings, targets)).result()
+        executor.submit(asyncio.run, migrations.up(settings)).result()

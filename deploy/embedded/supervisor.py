@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from deploy.embedded.home import EmbeddedError
 from deploy.embedded.output import Output
@@ -65,6 +66,7 @@ class Supervisor:
         self._wakeup = wakeup
         self._signals = 0
         self._stopping = False
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Supervisor:
         for end in (self._wake, self._wakeup):
@@ -72,13 +74,15 @@ class Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._asked_to_stop)
+            self._previous[number] = signal.signal(number, self._asked_to_stop)
         # Only to wake the select: children are looked at on every turn.
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         return self
 
     def __exit__(self, *_error: object) -> None:
         signal.set_wakeup_fd(-1)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
         self.detach()
 
     def detach(self) -> None:

@@ -1,53 +1,71 @@
-"""The ClickHouse side of migrations: the database itself and the versions applied, over HTTP."""
+"""The ClickHouse side of migrations: the database itself and the versions applied."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
-import aiohttp
-from yarl import URL
-
+from contracts.errors import CdpError
 from deploy.migrations.dbmate import MigrationError
+from services.kit import sql
+from services.kit.clickhouse import ClickHouse, ClickHouseError
 from services.kit.settings import Settings
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+_SECONDS = 60.0
 
 
 class ClickHouseAdmin:
-    """Statements for one ClickHouse, with the login of `clickhouse_url`."""
+    """Statements for the ClickHouse of the settings. Connects to the database `default`: ours may not exist yet."""
 
-    def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
-        native = urlsplit(settings.clickhouse_url)
-        self._session = session
-        self._login = {"X-ClickHouse-User": unquote(native.username or "default")}
-        if native.password:
-            self._login["X-ClickHouse-Key"] = unquote(native.password)
-        self._url = URL(settings.clickhouse_http_url).with_user(None)
+    def __init__(self, settings: Settings) -> None:
+        parts = urlsplit(settings.clickhouse_url)
+        self.database = unquote(parts.path.removeprefix("/")) or "default"
         self._cluster = settings.clickhouse_cluster
-        self.database = native.path.removeprefix("/") or "default"
+        url = urlunsplit(parts._replace(path="/default"))
+        self._server = ClickHouse(url, settings.clickhouse_http_url, size=1)
 
     async def create_database(self) -> None:
-        """Create the database of the URL when it is missing."""
-        cluster = f" ON CLUSTER {_identifier(self._cluster)}" if self._cluster else ""
-        await self._run(f"CREATE DATABASE IF NOT EXISTS {_identifier(self.database)}{cluster}")
+        """Create the database of the URL when it is missing.
+
+        Raises:
+            MigrationError: the server is not there, or refuses.
+        """
+        cluster = f" ON CLUSTER {sql.identifier(self._cluster)}" if self._cluster else ""
+        async with _explained():
+            await self._server.execute(f"CREATE DATABASE IF NOT EXISTS {sql.identifier(self.database)}{cluster}")
 
     async def applied_versions(self, table: str) -> set[str]:
-        """Return the versions a migrations table holds; none when there is no such table."""
-        where = f"database = {_string(self.database)} AND name = {_string(table)}"
-        if (await self._run(f"SELECT count() FROM system.tables WHERE {where} FORMAT TabSeparated")).strip() == "0":
-            return set()
-        name = f"{_identifier(self.database)}.{_identifier(table)}"
-        return set((await self._run(f"SELECT version FROM {name} FINAL WHERE applied FORMAT TabSeparated")).split())
+        """Return the versions a migrations table of dbmate holds; none when there is no such table.
 
-    async def _run(self, sql: str) -> str:
-        try:
-            async with self._session.post(self._url, data=sql.encode(), headers=self._login, timeout=_TIMEOUT) as reply:
-                text = await reply.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise MigrationError(f"ClickHouse does not answer at {self._url}: {error}") from error
-        if reply.status != 200:
-            raise MigrationError(f"ClickHouse: {text.strip()[:2000]}")
-        return text
+        Raises:
+            MigrationError: the server is not there, or refuses.
+        """
+        where = f"database = {sql.string(self.database)} AND name = {sql.string(table)}"
+        if await self._first_column(f"SELECT count() FROM system.tables WHERE {where}") == [0]:
+            return set()
+        name = f"{sql.identifier(self.database)}.{sql.identifier(table)}"
+        found = await self._first_column(f"SELECT version FROM {name} FINAL WHERE applied")
+        return {version.decode() for version in found}
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._server.close()
+
+    async def _first_column(self, query: str) -> list[Any]:
+        async with _explained():
+            result = await self._server.query(query, query_id=uuid.uuid4().hex, timeout=_SECONDS)
+        return result.data[0] if result.data else []
+
+
+@asynccontextmanager
+async def _explained() -> AsyncIterator[None]:
+    try:
+        yield
+    except (CdpError, ClickHouseError) as error:
+        raise MigrationError(f"ClickHouse: {error}") from error
 
 
 def dbmate_url(settings: Settings) -> str:
@@ -57,11 +75,3 @@ def dbmate_url(settings: Settings) -> str:
     if settings.clickhouse_cluster:
         query = urlencode({"on_cluster": "true", "cluster_macro": settings.clickhouse_cluster})
     return urlunsplit(parts._replace(query=query))
-
-
-def _identifier(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-
-def _string(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

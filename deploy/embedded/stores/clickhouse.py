@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.home import PROJECT, Home, write_private
-from deploy.embedded.ports import HOST
+from deploy.embedded.ports import HOST, is_free
 from deploy.embedded.process import Command
-from deploy.embedded.stores.base import answers
 
 USER = "default"
 DATABASE = "cdp"
@@ -47,14 +46,15 @@ class ClickHouse:
 
     def is_ready(self) -> bool:
         """Tell whether it serves."""
-        return answers(self.http_port, "/ping")
+        return not is_free(self.port)
 
     def settings(self) -> Mapping[str, str]:
         """Return the settings that point at it."""
         login = f"{USER}:{self.home.password(self.name)}@{HOST}"
         return {
             "clickhouse_url": f"clickhouse://{login}:{self.port}/{DATABASE}",
-            "clickhouse_http_url": f"http://{login}:{self.http_port}",
+            # Without a login: clients of both interfaces take it from the URL above.
+            "clickhouse_http_url": f"http://{HOST}:{self.http_port}",
         }
 
     def _users(self) -> Path:
