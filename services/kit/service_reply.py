@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from contracts import headers as names
+from contracts import subjects
 from contracts.base import encode
 from contracts.caching import CachePolicy
 from contracts.errors import TooLarge
@@ -48,6 +49,8 @@ async def send_result(
                 call.sent_bytes = await _send_whole(publish, call.received.inbox, await _gather(chunks), headers)
         return
     answer = result if isinstance(result, Answer) else Answer(encode(result))
+    if answer.drop is not None:
+        await publish(subjects.CACHE_DROP, encode(answer.drop), {})
     headers = _headers(context, answer.content_type, answer.cache, answer.now)
     if len(answer.body) <= WHOLE_BYTES:
         call.sent_bytes = await _send_whole(publish, call.received.inbox, answer.body, headers)

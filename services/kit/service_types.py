@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.caching import CachePolicy
+from contracts.caching import CacheDrop, CachePolicy
 from contracts.operations import Format, Operation, of_service
 
 
@@ -42,6 +42,8 @@ class Answer(msgspec.Struct, frozen=True):
     cache: CachePolicy | None = None
     now: datetime | None = None
     """The clock the answer was computed with, for the `Cdp-Now` header."""
+    drop: CacheDrop | None = None
+    """What the gateways must no longer answer from their caches; told to them before the caller is answered."""
 
 
 class Stream(msgspec.Struct, frozen=True):
