@@ -1,0 +1,64 @@
+"""The columns of the event tables as fields name them, and what kind of value each holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from contracts.common import TABLES, TableName
+
+Kind: TypeAlias = Literal["text", "time", "object", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`tables` that have it; the column's name in SQL is that of the field."""
+
+    kind: Kind
+    tables: tuple[TableName, ...] = TABLES
+
+
+COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
+    {
+        "event": Column("text", ("track",)),
+        "name": Column("text", ("page",)),
+        "group_id": Column("text", ("group",)),
+        "user_id": Column("text"),
+        "anonymous_id": Column("text"),
+        "message_id": Column("text"),
+        "timestamp": Column("time"),
+        "received_at": Column("time"),
+        "table": Column("table"),
+        "properties": Column("object", ("track", "page")),
+        "traits": Column("object", ("identify", "group")),
+        "context": Column("object"),
+    }
+)
+
+CONTEXT_PATHS: Final = frozenset(
+    {
+        *("app.name", "app.version"),
+        *("campaign.content", "campaign.medium", "campaign.name", "campaign.source", "campaign.term"),
+        *("device.id", "device.manufacturer", "device.model", "device.name", "device.type"),
+        *("ip", "library.name", "library.version", "locale", "os.name", "os.version"),
+        *("page.path", "page.referrer", "page.search", "page.title", "page.url"),
+        *("timezone", "userAgent"),
+    }
+)
+"""The paths of `context` whose type is declared, Nullable(String); typed subcolumns of them do not exist."""
+
+OBJECT_TYPE: Final = "JSON(max_dynamic_paths=64)"
+"""What an object is cast to when its declared paths, which print as null, must go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Where an expression stands: the table it reads (several: a union that has all their columns and `table`), the
+    request's clock (aware) and IANA time zone."""
+
+    tables: tuple[TableName, ...]
+    as_of: datetime
+    timezone: str = "UTC"
