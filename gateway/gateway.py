@@ -8,6 +8,7 @@ from functools import partial
 from aiohttp import web
 
 from contracts.operations import OPERATIONS, Operation
+from gateway.access import AccessLog
 from gateway.answers import Answers, detach, new_flights
 from gateway.bus import Bus
 from gateway.cache.drops import DropLog
@@ -50,6 +51,7 @@ class Gateway:
             )
         )
         self.app = web.Application(client_max_size=settings.max_body_bytes)
+        self.access = AccessLog(instance)
         cors = Cors(settings.cors_origins)
         endpoints = [
             (operation, Endpoint(operation, self.answers, self.memory, self.trust, self.metrics, settings))
@@ -60,7 +62,7 @@ class Gateway:
             **document_pages(operations),
             **health_pages(self.bus, self.remote, self.metrics, services),
         }
-        add_routes(self.app.router, endpoints, pages, Serving(cors, self.metrics), cors)
+        add_routes(self.app.router, endpoints, pages, Serving(cors, self.metrics, self.access), cors)
 
     async def start(self) -> None:
         """Begin to look for NATS and Redis. Returns at once: HTTP is served, with 503, before they are there."""
@@ -74,3 +76,4 @@ class Gateway:
         await self.listener.close()
         await self.bus.close()
         await self.remote.guard.close()
+        self.access.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 
@@ -49,6 +50,7 @@ async def serve(settings: Settings, *, share_port: bool = False) -> None:
         )
         await site.start()
         await gateway.start()
+        _settle()
         logs.log(logging.INFO, "serving", host=settings.api_host, port=settings.api_port)
         await stop.wait()
         logs.log(logging.INFO, "draining")
@@ -56,6 +58,13 @@ async def serve(settings: Settings, *, share_port: bool = False) -> None:
         await runner.cleanup()
         await gateway.close()
         telemetry.shutdown()
+
+
+def _settle() -> None:
+    """Take what start-up made out of the garbage collector's sight: it lives as long as the process, and looking
+    through it again and again cost cached answers a tenth of their speed."""
+    gc.collect()
+    gc.freeze()
 
 
 def new_runner(gateway: Gateway) -> web.AppRunner:

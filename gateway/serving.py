@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from contracts.errors import CdpError, Internal
+from gateway.access import AccessLog
 from gateway.cors import Cors
 from gateway.exchange import Exchange
 from gateway.metrics import HttpMetrics
@@ -23,8 +24,9 @@ class Serving:
     """Turns answerers into aiohttp handlers. A function around each handler, not middleware: aiohttp's chain would cost
     the hot path a tenth of its speed."""
 
-    def __init__(self, cors: Cors, metrics: HttpMetrics):
+    def __init__(self, cors: Cors, metrics: HttpMetrics, access: AccessLog):
         self._cors = cors
+        self._access = access
         self._metrics = metrics
 
     def handler(
@@ -63,16 +65,4 @@ class Serving:
     def _finish(self, exchange: Exchange, level: int) -> None:
         seconds = exchange.seconds
         self._metrics.request(exchange.name, exchange.status, exchange.cache, seconds)
-        if not logs.logger.isEnabledFor(level):
-            return
-        logs.log(
-            level,
-            "request",
-            operation=exchange.name,
-            method=exchange.request.method,
-            status=exchange.status,
-            cache=exchange.cache,
-            workspace=exchange.workspace,
-            bytes=exchange.sent,
-            elapsed_ms=round(seconds * 1000, 2),
-        )
+        self._access.write(exchange, seconds, level)
