@@ -47,7 +47,7 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     os.chdir(work)
     os.environ["TZ"] = "UTC"
-    from .errors import ServerError  # noqa: PLC0415
+    from .errors import ServerError
     from .server import serve
 
     try:

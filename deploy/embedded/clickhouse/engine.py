@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chdb import _chdb
+import chdb
 
 from . import config
 from .errors import ServerError, from_engine
 from .tokens import literal
 
 T = TypeVar("T")
+
+_chdb: Any = chdb._chdb
 
 TAG_SETTING = "promql_table"
 """Marks a connection's queries in system.processes, where the engine shows ids of its own. It must be a string

@@ -10,6 +10,7 @@ from . import compression, native, protocol
 from .channel import Channel
 from .engine import Engine, Insert, Stream
 from .errors import ProtocolError, ServerError
+from .intake import Intake
 from .native import Column, Flag
 from .registry import Registry, Running
 from .session import Session, Setting
@@ -85,7 +86,8 @@ class Runner:
     # Results.
 
     async def _select(self, statement: Statement, running: Running) -> None:
-        stream, packets = await self._engine.run(self._first, statement, running)
+        stream, first = await self._engine.run(self._first, statement, running)
+        packets: bytes | None = first
         while packets is not None:
             following = asyncio.create_task(self._engine.run(self._following, stream, running))
             try:
@@ -216,42 +218,6 @@ class Runner:
         finally:
             await intake.abandon()
         await self._channel.send(END)
-
-
-class Intake:
-    """Feeds an INSERT. After a failure it swallows the rest, so that the client can be told at the end of its data."""
-
-    def __init__(self, engine: Engine, insert: Insert) -> None:
-        self._engine = engine
-        self._insert = insert
-        self._failure: ServerError | None = None
-        self._open = True
-
-    async def append(self, data: bytes) -> None:
-        if self._failure is None:
-            try:
-                await self._engine.run(self._insert.append, data)
-            except ServerError as error:
-                self._failure = error
-
-    def expect(self, columns: list[Column], received: list[Column]) -> None:
-        """Note an error when a block has other columns than were asked for."""
-        names, given = [name for name, _ in columns], [name for name, _ in received]
-        if received and sorted(names) != sorted(given) and self._failure is None:
-            self._failure = ServerError(10, f"Block has columns {given}, expected {names}")
-
-    async def finish(self) -> None:
-        """Commit, or raise what went wrong."""
-        if self._failure is not None:
-            raise self._failure
-        self._open = False
-        await self._engine.run(self._insert.finish)
-
-    async def abandon(self) -> None:
-        """Roll back unless committed."""
-        if self._open:
-            self._open = False
-            await self._engine.run(self._insert.cancel)
 
 
 def _fill(insert: Insert, block: bytes) -> None:

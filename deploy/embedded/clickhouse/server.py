@@ -7,8 +7,11 @@ import asyncio
 import logging
 import signal
 
-from . import config, users
+from . import users
+from .dictionaries import keep_fresh
 from .engine import Engine
+from .http import HttpServer
+from .http_sessions import HttpSessions
 from .registry import Registry
 from .tcp import TcpServer
 
@@ -30,15 +33,22 @@ async def serve(arguments: argparse.Namespace) -> None:
     known = users.load(arguments.users)
     engine = Engine(arguments.data, arguments.memory_limit, arguments.threads, WORKERS)
     registry = Registry(engine)
+    sessions = HttpSessions()
     tcp = TcpServer(engine, registry, known)
+    http = HttpServer(engine, registry, known, sessions)
+    background = [asyncio.create_task(keep_fresh(engine)), asyncio.create_task(sessions.expire())]
     try:
         await tcp.start(arguments.host, arguments.tcp_port)
+        await http.start(arguments.host, arguments.http_port)
         log.info("ready: native protocol on %s:%d, HTTP on %d", arguments.host, arguments.tcp_port, arguments.http_port)
         await stop.wait()
         log.info("stopping")
         await _stop_queries(registry)
         await tcp.stop()
+        await http.stop()
     finally:
+        for task in background:
+            task.cancel()
         engine.close()
 
 

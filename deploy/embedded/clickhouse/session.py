@@ -55,6 +55,14 @@ class Session:
         if found.strip() != b"1":
             raise ServerError(81, f"Database {self.database} does not exist")
 
+    async def use_database(self, name: str) -> None:
+        """Make a database the current one, "" for no change; ServerError 81 when it does not exist."""
+        if name and name != self.database:
+            self.database = name
+            if self._connection is not None:
+                await self._engine.run(self._connection.execute, f"USE {quote(name)}")
+        await self.check_database()
+
     @asynccontextmanager
     async def query(
         self, query_id: str, sql: str, settings: dict[str, Setting], parameters: dict[str, str]

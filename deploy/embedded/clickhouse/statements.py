@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from .errors import ServerError
@@ -27,7 +27,8 @@ class Kind(Enum):
 class Statement:
     """``sql`` is what to run: for a SELECT without its FORMAT clause, for an INSERT up to VALUES or FORMAT.
 
-    ``format`` is the format asked for. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of INSERT: the
+    ``format`` is the format asked for. Of an INSERT with its data (kind OTHER): ``data_start``, where that begins in the
+    text, and ``insert``, the text up to VALUES or FORMAT. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of INSERT: the
     target as written (``FUNCTION f(…)`` included) and the column list without its parentheses. Of KILL QUERY: what
     follows WHERE and the mode (SYNC, ASYNC or TEST).
     """
@@ -41,6 +42,8 @@ class Statement:
     columns: str | None = None
     condition: str = ""
     mode: str = ""
+    data_start: int = -1
+    insert: str = ""
 
 
 _READS = ("SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK")
@@ -187,4 +190,5 @@ def _with_data(statement: Statement, sql: str, data_start: int) -> Statement:
         data = data[: _end(found)]
     if not data.strip(" \t\r\n;"):
         return statement
-    return Statement(Kind.OTHER, sql[:data_start] + data, statement.format, table=statement.table)
+    text = sql[:data_start] + data
+    return replace(statement, kind=Kind.OTHER, sql=text, data_start=data_start, insert=statement.sql)

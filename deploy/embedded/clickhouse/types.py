@@ -13,9 +13,9 @@ _TOKEN = re.compile(r"\s*([(),=]|'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|[^\s(
 _SIZES = {
     **{f"{sign}Int{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64, 128, 256)},
     **{f"Decimal{bits}": bits // 8 for bits in (32, 64, 128, 256)},
-    **{"Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Nothing": 1, "UUID": 16, "IPv4": 4, "IPv6": 16},
-    **{"Date": 2, "Date32": 4, "DateTime": 4, "DateTime32": 4, "DateTime64": 8, "Time": 4, "Time64": 8},
-    **{"Enum8": 1, "Enum16": 2},
+    "Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Nothing": 1, "UUID": 16, "IPv4": 4, "IPv6": 16,
+    "Date": 2, "Date32": 4, "DateTime": 4, "DateTime32": 4, "DateTime64": 8, "Time": 4, "Time64": 8,
+    "Enum8": 1, "Enum16": 2,
 }
 
 _ALIASES = {

@@ -30,7 +30,8 @@ class Users:
         expected = user.password if user else ""
         same = hmac.compare_digest(expected.encode(), password.encode("utf-8", "surrogateescape"))
         if user is None or not same:
-            raise ServerError(516, f"{name[:100]}: Authentication failed: password is incorrect, or there is no user with such name")
+            reason = "Authentication failed: password is incorrect, or there is no user with such name"
+            raise ServerError(516, f"{name[:100]}: {reason}")
         return user
 
 
