@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import nats
 import nats.errors
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 from nats.nuid import NUID
 
 from services.kit.logs import log
@@ -48,6 +47,7 @@ class ConnectionLog:
     def __init__(self, on_disconnect: Callable[[], None] | None = None):
         self._down = False
         self._on_disconnect = on_disconnect
+        self.connection: Client | None = None
 
     async def error(self, error: Exception) -> None:
         """For `error_cb`."""
@@ -61,7 +61,9 @@ class ConnectionLog:
             log(logging.ERROR, "NATS reported an error", reason=str(error) or type(error).__name__)
 
     async def disconnected(self) -> None:
-        """For `disconnected_cb`."""
+        """For `disconnected_cb`, which nats-py calls for a wanted close as well."""
+        if self.connection is not None and self.connection.is_closed:
+            return
         self._down = True
         log(logging.WARNING, "connection to NATS lost")
         if self._on_disconnect is not None:
@@ -76,31 +78,49 @@ class ConnectionLog:
 async def connect(settings: Settings, name: str) -> Client:
     """Connect, waiting for NATS to be there; the connection then mends itself. For processes without FastStream."""
     watch = ConnectionLog()
-    return await nats.connect(
+    watch.connection = Client()
+    await watch.connection.connect(
         **connect_options(settings, name),
         error_cb=watch.error,
         disconnected_cb=watch.disconnected,
         reconnected_cb=watch.reconnected,
     )
+    return watch.connection
 
 
 async def drain_subscribers(broker: NatsBroker) -> None:
-    """Take no more requests, handing the ones already delivered to their handlers.
+    """Take no more requests, handing the ones already delivered to their handlers. Loses none.
 
     The only place that reaches into FastStream: its own `stop` unsubscribes at once and drops what is queued, which
     costs a few requests at every restart under load. A drained subscription is taken away from its subscriber, which
     would fail in `stop` on trying to unsubscribe it again.
     """
-    subscribers = [subscriber for subscriber in broker.subscribers if getattr(subscriber, "subscription", None)]
-
-    async def drain(subscriber: Any) -> None:
-        await subscriber.subscription.drain()
-        subscriber.subscription = None
-
+    connection = broker.connection
+    subscribers: list[Any] = [found for found in broker.subscribers if getattr(found, "subscription", None)]
     try:
-        await asyncio.gather(*(drain(subscriber) for subscriber in subscribers))
+        await _drain(connection, [subscriber.subscription for subscriber in subscribers])
     except nats.errors.Error as error:
         log(logging.WARNING, "could not drain, NATS is away", reason=type(error).__name__)
+        return
+    for subscriber in subscribers:
+        subscriber.subscription = None
+
+
+async def _drain(connection: Client, subscriptions: list[Subscription]) -> None:
+    """Do what `Subscription.drain` of nats-py means to do.
+
+    That one writes its PING straight to the socket while its UNSUB still waits in the client's buffer, so the PONG
+    proves nothing: a message the server sends in between finds the subscription gone. Here the buffer is written first.
+    """
+    if not connection.is_connected:
+        raise nats.errors.ConnectionReconnectingError
+    for subscription in subscriptions:
+        await connection._send_unsubscribe(subscription._id)
+    await connection._flush_pending(force_flush=True)
+    await connection.flush()  # the server has seen the UNSUBs: all it sent before is in our queues
+    for subscription in subscriptions:
+        await subscription._pending_queue.join()
+        await subscription.unsubscribe()
 
 
 async def close_quietly(close: Callable[[], Awaitable[None]]) -> None:

@@ -41,7 +41,7 @@ class ServiceApp:
         self.micro = MicroService(service, instance, self.calls.stats)
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False
-        watch = ConnectionLog(on_disconnect=lambda: self.metrics.count("cdp_nats_disconnects_total"))
+        self._watch = watch = ConnectionLog(on_disconnect=lambda: self.metrics.count("cdp_nats_disconnects_total"))
         self.broker = NatsBroker(
             **connect_options(settings, f"cdp-{service.name}-{instance}"),
             error_cb=watch.error,
@@ -118,7 +118,7 @@ class ServiceApp:
         telemetry.shutdown()
 
     async def _connect(self) -> None:
-        connection = await self.broker.connect()
+        connection = self._watch.connection = await self.broker.connect()
         await self.calls.start(connection)
         self._beat = asyncio.create_task(self.calls.beat(), name="beat")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -191,21 +193,45 @@ def nats_server() -> Iterator[NatsServer]:
         server.kill()
 
 
+class Process:
+    """The probe service in a process of its own."""
+
+    def __init__(self, url: str, command: list[str]):
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process; a pipe nobody reads would fill, and block the service
+        self._process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env={"PATH": os.environ["PATH"], "ANALYTICS_NATS_URL": url},
+            stderr=self._log,
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    async def leave(self) -> int:
+        """Ask it to stop and return its exit status."""
+        self._process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self._process.wait, 20)
+
+    def log(self) -> list[dict[str, object]]:
+        """Return the lines it has logged."""
+        self._log.seek(0)
+        return [json.loads(line) for line in self._log]
+
+
 @contextlib.contextmanager
-def process(url: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the probe service in a process of its own; its log is the process's stderr."""
-    found = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.kit_probe"],
-        cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "ANALYTICS_NATS_URL": url, **environment},
-        stderr=subprocess.PIPE,
-    )
+def process(url: str, *command: str) -> Iterator[Process]:
+    """Run the probe service, or `command`, in a process of its own; kill it at the end."""
+    found = Process(url, list(command) or ["-m", "tests.integration.kit_probe"])
     try:
         yield found
     finally:
-        if found.poll() is None:
-            found.send_signal(signal.SIGKILL)
-        found.communicate()
+        found.kill()
 
 
 async def eventually(condition: object, seconds: float = 5.0) -> None:

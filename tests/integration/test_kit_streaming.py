@@ -288,3 +288,4 @@ async def _until_served(client: RpcClient, operation: Operation, **fields: objec
             return await ask(client, operation, 60, **fields)
         except Unavailable:
             assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
