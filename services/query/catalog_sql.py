@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.events import CatalogNames, CatalogValues
 from services.kit import sql
-from services.kit.predicates import Scope, compile_field
+from services.kit.predicates import Scope, check_field, compile_field
 from services.query.events_sql import NAME_COLUMN, where_of
 from services.query.frame import Frame
 
@@ -21,7 +21,7 @@ def names_sql(request: CatalogNames, frame: Frame) -> str:
         name = f"CAST({column}, 'Nullable(String)')" if column else "CAST(NULL, 'Nullable(String)')"
         selects.append(
             f"SELECT {sql.string(table)} AS source, {name} AS label, count() AS events, "
-            f"toUnixTimestamp64Milli(max(timestamp)) AS last FROM cdp.events_{table} FINAL "
+            f"toUnixTimestamp64Milli(max(timestamp)) AS last FROM events_{table} FINAL "
             f"WHERE {' AND '.join(conditions)} GROUP BY label HAVING events > 0"
         )
     return (
@@ -31,14 +31,19 @@ def names_sql(request: CatalogNames, frame: Frame) -> str:
 
 
 def values_sql(request: CatalogValues, frame: Frame) -> str:
-    """Return rows of (value, count), commonest first, ties by text, one more than the limit."""
+    """Return rows of (value, count), commonest first, ties by text, one more than the limit.
+
+    Raises:
+        InvalidRequest: no such field.
+    """
+    check_field(request.field, frame.tables, "/field")
     selects = []
     for table in frame.tables:
         scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
         conditions = where_of(request.names, table, frame)
         text = compile_field(request.field, scope, pointer="/field").texts
         selects.append(
-            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM cdp.events_{table} FINAL "
+            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM events_{table} FINAL "
             f"WHERE {' AND '.join(conditions)}"
         )
     begins = "1"

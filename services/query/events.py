@@ -16,7 +16,7 @@ from contracts.operations import MEDIA_TYPES
 from services.kit.service import Answer, RequestContext, Stream
 from services.query import cursor
 from services.query.cursor import RowKey
-from services.query.events_sql import Rows, columns_of, slices_sql
+from services.query.events_sql import Rows, check, columns_of, slices_sql
 from services.query.frame import Frame, depends_on_clock
 from services.query.resources import Query, Resources
 from services.query.wide import quote_wide_integers
@@ -34,6 +34,7 @@ async def events(resources: Resources, request: EventsRequest, context: RequestC
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     frame = await resources.settle(request, context)
+    check(request, frame)
     if context.format == "json":
         return await _page(resources, request, frame, context)
     if request.cursor is not None:

@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from contracts.common import Actor, TableName
+from contracts.common import TableName
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 from services.kit import identity, sql
-from services.kit.predicates import Scope, compile_predicate, render_column
+from services.kit.predicates import Scope, check_field, check_predicate, compile_predicate, render_column
 from services.query.cursor import RowKey
 from services.query.frame import Frame
 
@@ -44,13 +44,15 @@ def columns_of(request: EventsRequest, frame: Frame) -> tuple[str, ...]:
     """Return the output columns: those asked for, else every column that one of the tables has.
 
     Raises:
-        InvalidRequest: a column is named twice.
+        InvalidRequest: a column is named twice, or none of the tables has it.
     """
     if request.columns is None:
         return tuple(name for name, tables in _DEFAULT_COLUMNS if set(tables) & set(frame.tables))
     for index, name in enumerate(request.columns):
         if name in request.columns[:index]:
             raise InvalidRequest.at(f"/columns/{index}", f"{name!r} is named twice: name each column once")
+        if name != "actor":
+            check_field(name, frame.tables, f"/columns/{index}")
     return request.columns
 
 
@@ -65,10 +67,16 @@ def where_of(request_names: Sequence[str], table: TableName, frame: Frame) -> li
     return conditions
 
 
-def actors_condition(frame: Frame, actors: Sequence[Actor]) -> str:
-    """Return the condition that an event's resolved actor is one of these."""
-    keys = ", ".join(str(identity.actor_key_of(frame.workspace, actor.kind, actor.id)) for actor in actors)
-    return f"{identity.resolved_key()} IN ({keys})"
+def check(request: EventsRequest, frame: Frame) -> None:
+    """Refuse what no table of the request can answer.
+
+    Raises:
+        InvalidRequest: names the field.
+    """
+    if request.where is not None:
+        check_predicate(request.where, frame.tables)
+    if request.names and not set(frame.tables) & NAME_COLUMN.keys():
+        raise InvalidRequest.at("/names", "only track and page events have names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +109,9 @@ class Rows:
         if len(selects) == 1:
             inner = selects[0] + order + cut
         else:
-            inner = " UNION ALL ".join(f"SELECT * FROM ({one}{order if limit is not None else ''}{cut})" for one in selects)
+            inner = " UNION ALL ".join(
+                f"SELECT * FROM ({one}{order if limit is not None else ''}{cut})" for one in selects
+            )
             inner = f"SELECT * FROM ({inner}){order}{cut}"
         return f"SELECT {', '.join(self._outer())} FROM ({inner})"
 
@@ -122,7 +132,7 @@ class Rows:
         if after is not None:
             conditions.append(_behind(after, table, newest=request.order == "newest"))
         if request.actors:
-            conditions.append(actors_condition(frame, request.actors))
+            conditions.append(identity.is_any_of(frame.workspace, request.actors))
         if request.where is not None:
             conditions.append(compile_predicate(request.where, scope))
         rendered = [render_column(name, scope, pointer=f"/columns/{i}") for i, name in enumerate(self.columns)]
@@ -134,7 +144,7 @@ class Rows:
         else:
             output = f"{_json_object(self.columns, [column.json for column in rendered])} AS row, "
             output += f"{_wide([column.json for column in rendered if column.wide])} AS wide"
-        return f"SELECT {key}, {output} FROM cdp.events_{table} FINAL WHERE {' AND '.join(conditions)}"
+        return f"SELECT {key}, {output} FROM events_{table} FINAL WHERE {' AND '.join(conditions)}"
 
 
 def _behind(last: RowKey, table: TableName, *, newest: bool) -> str:
@@ -163,7 +173,7 @@ def slices_sql(request: EventsRequest, frame: Frame) -> str:
     """Return the months that may have rows, as year * 12 + month - 1: the partitions of the range."""
     selects = [
         "SELECT toUInt32(toYear(timestamp)) * 12 + toMonth(timestamp) - 1 AS month "
-        f"FROM cdp.events_{table} WHERE {' AND '.join(where_of(request.names, table, frame))} GROUP BY month"
+        f"FROM events_{table} WHERE {' AND '.join(where_of(request.names, table, frame))} GROUP BY month"
         for table in frame.tables
     ]
     return f"SELECT DISTINCT month FROM ({' UNION ALL '.join(selects)}) ORDER BY month"

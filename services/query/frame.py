@@ -74,13 +74,14 @@ def settle(
         timezone=timezone,
         as_of=as_of,
         start=start,
-        end=end if end is not None else as_of,
-        pinned=settings.clock is not None
-        or (request.as_of is not None and not timerange.is_relative(request.as_of)),
+        end=end,
+        pinned=settings.clock is not None or (request.as_of is not None and not timerange.is_relative(request.as_of)),
     )
 
 
-def cache_policy(request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool) -> CachePolicy:
+def cache_policy(
+    request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool
+) -> CachePolicy:
     """Return how an answer may be cached.
 
     A closed range (over before now, and meaning the same tomorrow) lives longer and is dropped when late events touch

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
+from services.kit import service as kit
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
-from services.kit.service import Service, serve
+from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.query.catalog import catalog
 from services.query.events import events
@@ -20,10 +22,12 @@ def build(settings: Settings) -> Service:
     """Return the service, its handlers bound to stores that connect when it starts."""
     resources = Resources(
         settings=settings,
-        clickhouse=ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size),
+        clickhouse=ClickHouse(
+            settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size
+        ),
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
     )
-    handlers = {
+    handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
         "catalog": catalog,
         "workspace_get": workspace_get,
@@ -50,7 +54,7 @@ async def _stores(resources: Resources) -> AsyncIterator[None]:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM, then drain."""
-    serve(build(settings), settings)
+    kit.run(build(settings), settings)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-
-
 from contracts.caching import CachePolicy
 from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
+from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
 from services.kit.service import RequestContext
 from services.kit.settings import Settings
 from services.query import frame as frames
@@ -36,9 +35,7 @@ class Query:
 
     async def run(self, statement: str) -> Result:
         """Run a statement to its end and return its columns."""
-        return await self.clickhouse.query(
-            statement, settings=self.settings, query_id=self.id, timeout=self._timeout
-        )
+        return await self.clickhouse.query(statement, settings=self.settings, query_id=self.id, timeout=self._timeout)
 
     def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
         """Open a statement's result as blocks; leaving stops the query."""
@@ -69,6 +66,7 @@ class Resources:
     def query(self, context: RequestContext) -> Query:
         """Return the runner of one request's statements."""
         limits: dict[str, Any] = {
+            **EXPRESSION_SETTINGS,
             "max_memory_usage": self.settings.query_max_memory_bytes,
             "max_bytes_before_external_sort": self.settings.query_max_memory_bytes // 5,
             "max_bytes_ratio_before_external_sort": 0,

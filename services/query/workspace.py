@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contracts.base import encode
+from contracts.caching import CacheDrop
 from contracts.workspace import WorkspaceGet, WorkspaceSettings
-from services.kit.service import RequestContext
+from services.kit.service import Answer, RequestContext
 from services.query import workspaces
 from services.query.resources import Resources
 
@@ -13,14 +15,12 @@ async def workspace_get(resources: Resources, request: WorkspaceGet, context: Re
     return await workspaces.get(resources.postgres, context.workspace)
 
 
-async def workspace_put(
-    resources: Resources, request: WorkspaceSettings, context: RequestContext
-) -> WorkspaceSettings:
+async def workspace_put(resources: Resources, request: WorkspaceSettings, context: RequestContext) -> Answer:
     """Replace the workspace's settings and drop the cached answers that took the old ones for granted.
 
     Raises:
         InvalidRequest: a time zone that is none.
     """
     await workspaces.put(resources.postgres, context.workspace, request, context.principal)
-    await context.drop_cache(tags=("workspace",))
-    return await workspaces.get(resources.postgres, context.workspace)
+    settings = await workspaces.get(resources.postgres, context.workspace)
+    return Answer(encode(settings), drop=CacheDrop(workspace_id=context.workspace, tags=("workspace",)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-
-
 from contracts.errors import InvalidRequest
 from contracts.workspace import WorkspaceSettings
 from services.kit.postgres import Postgres
