@@ -48,6 +48,11 @@ def shutdown() -> None:
     _provider = _tracer = None
 
 
+def enabled() -> bool:
+    """Return whether spans are recorded."""
+    return _tracer is not None
+
+
 @contextmanager
 def span(
     name: str, *, kind: Kind = "internal", parent: Mapping[str, str] | None = None, attributes: Mapping[str, Any] = {}
