@@ -27,15 +27,19 @@ class Postgres:
     """A pool that need not reach the server to be made, and reaches it again by itself after an outage."""
 
     def __init__(self, url: str, *, size: int) -> None:
-        self._pool = asyncpg.create_pool(url, min_size=0, max_size=size, timeout=TIMEOUT, command_timeout=TIMEOUT)
+        self._url, self._size = url, size
+        self._pool: asyncpg.Pool | None = None
 
     async def start(self) -> None:
-        """Prepare the pool; opens no connection yet."""
-        await self._pool
+        """Prepare the pool, in the event loop that will use it; opens no connection yet."""
+        self._pool = await asyncpg.create_pool(
+            self._url, min_size=0, max_size=self._size, timeout=TIMEOUT, command_timeout=TIMEOUT
+        )
 
     async def close(self) -> None:
         """Close the connections, those in use after they are given back."""
-        await self._pool.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -44,6 +48,7 @@ class Postgres:
         Raises:
             Unavailable: PostgreSQL cannot be reached, or went away meanwhile.
         """
+        assert self._pool is not None, "start() first"
         try:
             async with self._pool.acquire(timeout=TIMEOUT) as connection:
                 yield connection
