@@ -88,14 +88,13 @@ async def connect(settings: Settings, name: str) -> Client:
     return watch.connection
 
 
-async def drain_subscribers(broker: NatsBroker) -> None:
+async def drain_subscribers(broker: NatsBroker, connection: Client) -> None:
     """Take no more requests, handing the ones already delivered to their handlers. Loses none.
 
     The only place that reaches into FastStream: its own `stop` unsubscribes at once and drops what is queued, which
     costs a few requests at every restart under load. A drained subscription is taken away from its subscriber, which
     would fail in `stop` on trying to unsubscribe it again.
     """
-    connection = broker.connection
     subscribers: list[Any] = [found for found in broker.subscribers if getattr(found, "subscription", None)]
     try:
         await _drain(connection, [subscriber.subscription for subscriber in subscribers])

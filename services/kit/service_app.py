@@ -98,7 +98,8 @@ class ServiceApp:
         except (nats.errors.ConnectionReconnectingError, nats.errors.ConnectionClosedError):
             # FastStream's stop ends with a drain of the connection, which nats-py refuses while it is down.
             log(logging.WARNING, "left without NATS")
-            await close_quietly(self.broker.connection.close)
+            if self._watch.connection is not None:
+                await close_quietly(self._watch.connection.close)
 
     def _consumer(self, operation: Operation, handler: Handler) -> Callable[[Any], Awaitable[None]]:
         async def consume(received: Received) -> None:
@@ -131,7 +132,9 @@ class ServiceApp:
     async def _drain(self) -> None:
         self._stopping = True
         log(logging.INFO, "draining")
-        await drain_subscribers(self.broker)
+        if self._watch.connection is None:
+            return  # NATS never came
+        await drain_subscribers(self.broker, self._watch.connection)
         await self.calls.finish(DRAIN_SECONDS)
         if self._beat is not None:
             self._beat.cancel()
