@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deploy.embedded import environment, records
 from deploy.embedded.home import PROJECT, Home
@@ -87,6 +89,29 @@ class Fleet:
             timeout=60,
             check=False,
         )
+
+    @contextmanager
+    def beside(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run another `cdp` command while the block lasts."""
+        with self.output_file.open("ab") as output:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments], cwd=PROJECT, env=self.variables, stdout=output, stderr=output
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(40)
+
+    def readiness(self) -> dict[str, Any]:
+        """Return the body of `GET /ready`."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings.api_port}/ready", timeout=5) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as error:
+            body = error.read()
+        found: dict[str, Any] = json.loads(body)
+        return found
 
     def kill(self, name: str) -> int:
         """Kill a process by SIGKILL and return what its id was."""

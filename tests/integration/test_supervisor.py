@@ -1,0 +1,173 @@
+"""`cdp up` from outside: start, kill, recover, refuse, stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import nats
+import pytest
+
+from contracts import subjects
+from deploy.embedded.ports import is_free
+from deploy.embedded.process import started_at
+from services.kit.settings import Settings
+from tests.fleet import Fleet, eventually, fleet, status_of
+
+STORES = ("nats", "redis", "postgres", "clickhouse")
+SERVICES = ("query", "gateway", "fleet")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet that is ready; tests leave it so."""
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as started:
+        started.start()
+        started.wait_ready()
+        yield started
+
+
+def gone(pid: int) -> bool:
+    return started_at(pid) is None
+
+
+def test_all_of_it_runs_and_says_so(running: Fleet) -> None:
+    assert set(running.pids) == {*STORES, *SERVICES}
+    assert status_of(f"http://127.0.0.1:{running.settings.workers_port}/health") == 200
+    eventually(lambda: "ready after" in running.output, 5, lambda: running.output)
+    assert f"http://127.0.0.1:{running.settings.api_port}" in running.output
+    shown = running.command("status")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert all(name in shown.stdout for name in (*STORES, *SERVICES))
+
+
+def test_what_it_chose_is_its_owners_alone(running: Fleet) -> None:
+    for path in (running.root / "run").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 or path.name == "lock", path
+
+
+def test_other_commands_find_its_servers(running: Fleet) -> None:
+    for command in (("migrate", "status"), ("clickhouse", "status"), ("migrate", "up"), ("clickhouse", "up")):
+        done = running.command(*command)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
+def test_a_second_one_on_the_same_home_is_refused(running: Fleet) -> None:
+    second = running.command("up")
+    assert second.returncode == 1
+    assert second.stderr.startswith("cdp: already running on"), second.stderr
+    assert running.is_ready()
+
+
+def test_a_second_home_gets_other_ports(running: Fleet, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as other:
+        other.start()
+        other.wait_ready()
+        for url in ("nats_url", "redis_url", "postgres_url", "clickhouse_url", "clickhouse_http_url"):
+            ports = [urlsplit(getattr(each.settings, url)).port for each in (running, other)]
+            assert ports[0] != ports[1]
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *STORES])
+def test_what_is_killed_comes_back_and_nothing_else_is_touched(running: Fleet, name: str) -> None:
+    before, settings = running.pids, running.settings
+    killed = running.kill(name)
+    eventually(lambda: running.pids.get(name, killed) != killed, 10, lambda: running.output)
+    eventually(running.is_ready, 20, lambda: running.output)
+    assert running.settings == settings, "same ports"
+    others = {other: pid for other, pid in running.pids.items() if other != name}
+    assert others == {other: pid for other, pid in before.items() if other != name}
+
+
+async def test_the_stream_survives_a_killed_nats(running: Fleet) -> None:
+    connection = await nats.connect(running.settings.nats_url)
+    await connection.jetstream().publish(subjects.ingested(uuid4()), b"{}")
+    await connection.close()
+    running.kill("nats")
+    eventually(running.is_ready, 20, lambda: running.output)
+    connection = await nats.connect(running.settings.nats_url)
+    assert (await connection.jsm().stream_info(subjects.EVENTS_STREAM)).state.messages == 1
+    await connection.close()
+
+
+def test_replicas_run_beside_it(running: Fleet) -> None:
+    with running.beside("run", "query", "--replicas", "2") as process:
+        eventually(lambda: _replicas(running) == 3, 20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    eventually(lambda: _replicas(running) == 1, 20)
+
+
+def _replicas(running: Fleet) -> int:
+    return len(running.readiness()["services"]["query"]["replicas"])
+
+
+def test_killed_it_takes_its_children_along_and_starts_again(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as restarted:
+        restarted.start()
+        restarted.wait_ready()
+        children = list(restarted.pids.values())
+        assert restarted.process is not None
+        restarted.process.kill()
+        restarted.process.wait()
+        begun = time.monotonic()
+        restarted.start()
+        restarted.wait_ready()
+        print(f"ready {time.monotonic() - begun:.1f} s after a SIGKILL")
+        assert all(gone(pid) for pid in children)
+        assert restarted.command("clickhouse", "status").returncode == 0
+
+
+def test_it_stops_services_before_stores_and_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as stopped:
+        stopped.start()
+        stopped.wait_ready()
+        children, api = list(stopped.pids.values()), stopped.settings.api_port
+        assert stopped.stop(signal.SIGINT) == 0
+        assert all(gone(pid) for pid in children)
+        assert is_free(api)
+        assert "killed" not in stopped.output
+        assert stopped.output.rindex("draining") < stopped.output.rindex("received fast shutdown request")
+        assert not (stopped.root / "run" / "env").exists()
+        refused = stopped.command("migrate", "status")
+        assert (refused.returncode, "make up" in refused.stderr) == (1, True)
+
+
+def test_a_stop_while_it_starts_is_heeded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as stopped:
+        stopped.start()
+        eventually(lambda: bool(stopped.pids), 20, lambda: stopped.output)
+        children = list(stopped.pids.values())
+        assert stopped.stop() == 0
+        assert all(gone(pid) for pid in children)
+
+
+def test_a_named_port_that_is_taken_is_an_error_that_names_it(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with fleet(tmp_path_factory.mktemp("fleet") / "home", {"ANALYTICS_API_PORT": str(port)}) as refused:
+            refused.start()
+            assert refused.process is not None
+            assert refused.process.wait(20) == 1
+            assert f"port {port} is in use" in refused.output
+
+
+def test_servers_of_the_users_own_are_used_and_not_started(
+    infra: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = {f"ANALYTICS_{name.upper()}": getattr(infra, name) for name in ("nats_url", "redis_url", "postgres_url")}
+    own |= {f"ANALYTICS_{name.upper()}": getattr(infra, name) for name in ("clickhouse_url", "clickhouse_http_url")}
+    with ExitStack() as stack:
+        served = stack.enter_context(fleet(tmp_path_factory.mktemp("fleet") / "home", own))
+        served.start()
+        served.wait_ready()
+        assert set(served.pids) == set(SERVICES)
+        assert served.settings.nats_url == infra.nats_url
