@@ -138,4 +138,4 @@ async def decoded(pieces: AsyncIterator[bytes], encoding: str) -> AsyncIterator[
         if out := codec.flush():
             yield out
     except (zlib.error, zstandard.ZstdError, RuntimeError, EOFError) as error:
-        raise ServerError(271, f"Cannot decompress the request's body: {error or 'it ends too early'}") from None
+        raise ServerError(271, f"Cannot decompress the request's body: {str(error) or 'it ends too early'}") from None

@@ -68,7 +68,7 @@ class Channel:
         return await awaited
 
     def watch(self, noticed: Callable[[str], None]) -> None:
-        """While a query runs: call ``noticed`` with "cancelled" on a Cancel packet, with "gone" when the client left."""
+        """While a query runs: call ``noticed`` with "cancelled" on a Cancel packet, "gone" when the client left."""
 
         def done(task: asyncio.Task[int]) -> None:
             if task.cancelled() or task is not self._next:

@@ -1,4 +1,4 @@
-"""The engine's configuration file: small caches and few background threads, for one machine that runs more than this."""
+"""The engine's configuration file: small caches and few background threads, for a machine that runs more than this."""
 
 from __future__ import annotations
 

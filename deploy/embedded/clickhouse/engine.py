@@ -81,11 +81,18 @@ class Stream:
     def __init__(self, handle: Any, result: Any) -> None:
         self._handle = handle
         self._result = result
+        self.open = True
+        """Whether the engine may have more; until it has not, the connection can run nothing else."""
 
     def fetch(self) -> tuple[int, bytes] | None:
         """Rows and bytes of the next Native block, None at the end; raises ServerError."""
-        chunk = _call(self._handle.streaming_fetch_result, self._result)
+        try:
+            chunk = _call(self._handle.streaming_fetch_result, self._result)
+        except ServerError:
+            self.open = False
+            raise
         if chunk is None or not (rows := chunk.rows_read()):
+            self.open = False
             return None
         return rows, bytes(chunk.bytes())
 
@@ -112,7 +119,7 @@ class Engine:
     """Opens a data folder, for this process alone, until ``close``."""
 
     def __init__(self, data: Path, memory: int, threads: int, workers: int) -> None:
-        """``memory`` in bytes, ``threads`` per query. Raises ServerError 76 when another process has the folder open."""
+        """``memory`` in bytes, ``threads`` per query. ServerError 76 when another process has the folder open."""
         data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(data / ".lock")
         _chdb.set_signal_handlers_enabled(False)

@@ -36,7 +36,7 @@ NAMES = {
 }
 
 _ENGINE = re.compile(r"Code: (\d+)\. DB::Exception: (.*)", re.DOTALL)
-_NAME = re.compile(r" ?\(([A-Z0-9_]+)\)\s*$")
+_NAME = re.compile(r"\s*\(([A-Z][A-Z0-9_]+)\)\.?\s*$")
 _VERSION = re.compile(r" ?\(version [\d.]+( \(official build\))?\)")
 
 
@@ -67,13 +67,11 @@ def from_engine(error: BaseException) -> ServerError:
     nested = _ENGINE.match(message)
     if nested is not None:
         code, message = int(nested[1]), nested[2].strip()
-    name = _NAME.search(message)
-    found = name[1] if name else None
+    name = None
     while (tail := _NAME.search(message)) is not None:
-        message = message[: tail.start()].rstrip()
-        if message.endswith("."):
-            break
-    return ServerError(code, message, found)
+        name = name or tail[1]
+        message = message[: tail.start()]
+    return ServerError(code, message, name)
 
 
 class ProtocolError(ServerError):

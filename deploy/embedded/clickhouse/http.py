@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import uuid
 
 from aiohttp import web
@@ -72,6 +73,7 @@ class HttpServer:
             access_log=None,
             handler_cancellation=True,
             shutdown_timeout=1.0,
+            auto_decompress=False,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
         )
@@ -202,7 +204,7 @@ class Exchange:
             "total_rows_to_read": str(done.get("total_rows_to_read", 0)),
             "result_rows": str(done.get("result_rows", 0)),
             "result_bytes": str(done.get("result_bytes", 0)),
-            "elapsed_ns": str(done.get("elapsed_ns", 0)),
+            "elapsed_ns": str(int((time.monotonic() - running.started) * 1e9)),
         }
         headers = {
             "Content-Type": _CONTENT_TYPES.get(name, "text/plain; charset=UTF-8"),

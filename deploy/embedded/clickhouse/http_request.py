@@ -147,7 +147,8 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for piece in ():
+    no_pieces: tuple[bytes, ...] = ()
+    for piece in no_pieces:
         yield piece
 
 

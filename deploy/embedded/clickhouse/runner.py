@@ -12,7 +12,7 @@ from .engine import Engine, Insert, Stream
 from .errors import ProtocolError, ServerError
 from .intake import Intake
 from .native import Column, Flag
-from .registry import Registry, Running
+from .registry import KILL_INTERVAL, Registry, Running
 from .session import Session, Setting
 from .statements import Kind, Statement
 from .tables import insert_columns, metadata_columns, result_columns
@@ -20,6 +20,9 @@ from .tables import insert_columns, metadata_columns, result_columns
 END = bytes([protocol.S_END_OF_STREAM])
 SMALL = 1 << 16
 """A first block up to this size is walked to precede it with its header, as a server does; a larger one is its own."""
+
+QUICK = 0.02
+"""Seconds within which a first block must have come for the end of the result to be looked for at once."""
 
 
 @dataclass
@@ -41,8 +44,8 @@ class Runner:
         self._registry = registry
         self._session = session
         self._method: int | None = None
-        self._started = time.monotonic()
         self._totals = Totals()
+        self._stream: Stream | None = None
         self._kill: asyncio.Task[None] | None = None
 
     async def run(self, query: protocol.Query) -> None:
@@ -54,8 +57,9 @@ class Runner:
         try:
             await self._external_tables(query.compressed)
             try:
-                async with self._session.query(query.query_id, query.sql, settings, query.parameters) as (what, running):
-                    await self._answer(what, running, query.compressed)
+                started = self._session.query(query.query_id, query.sql, settings, query.parameters)
+                async with started as (statement, running):
+                    await self._answer(statement, running, query.compressed)
             finally:
                 await self._session.drop_external_tables()
         except ProtocolError:
@@ -78,7 +82,7 @@ class Runner:
                 raise EOFError from None
             if running.killed != "cancelled":
                 raise error if not running.killed else ServerError(394, "Query was cancelled.") from None
-        await self._channel.send(END)
+            await self._channel.send(END)
 
     def _stop(self, running: Running, reason: str) -> None:
         self._kill = asyncio.create_task(self._registry.kill(running, reason))
@@ -86,41 +90,50 @@ class Runner:
     # Results.
 
     async def _select(self, statement: Statement, running: Running) -> None:
-        stream, first = await self._engine.run(self._first, statement, running)
-        packets: bytes | None = first
-        while packets is not None:
-            following = asyncio.create_task(self._engine.run(self._following, stream, running))
-            try:
+        making = asyncio.create_task(self._engine.run(self._first, statement, running))
+        try:
+            packets = await asyncio.shield(making)
+            while self._stream is not None and self._stream.open:
+                making = asyncio.create_task(self._engine.run(self._following, self._stream, running))
                 await self._channel.send(packets)
-            except BaseException:
-                await self._registry_stop(running, following)
-                raise
-            packets = await following
-        await self._channel.send(self._summary(running))
+                packets = await asyncio.shield(making)
+            await self._channel.send(packets + self._summary(running) + END)
+        finally:
+            await self._abandon(making, running)
 
-    async def _registry_stop(self, running: Running, following: asyncio.Task[bytes | None]) -> None:
-        """The client is gone while a block is being made: stop the query before its connection is used again."""
-        while not following.done():
+    async def _abandon(self, making: asyncio.Task[bytes], running: Running) -> None:
+        """Stop a query that was left midway and see it end, so that its connection can be used or closed."""
+        task: asyncio.Task[object] = making
+        while not task.done() or (self._stream is not None and self._stream.open):
+            if task.done() and self._stream is not None:
+                task = asyncio.create_task(self._engine.run(self._stream.fetch))
             await self._engine.stop_query(running.connection)
-            await asyncio.wait([following], timeout=0.1)
-        following.exception()
+            await asyncio.wait([task], timeout=KILL_INTERVAL)
+        if not task.cancelled():
+            task.exception()
 
-    def _first(self, statement: Statement, running: Running) -> tuple[Stream, bytes]:
-        """Start the query; returns its stream and the packets up to its first block. In a worker thread."""
-        stream = running.connection.stream(statement.sql)
+    def _first(self, statement: Statement, running: Running) -> bytes:
+        """Start a SELECT; its packets up to the first block, or the end if that comes at once. In a worker thread."""
+        started = time.monotonic()
+        stream = self._stream = running.connection.stream(statement.sql)
         block = stream.fetch()
         if block is None:
-            return stream, self._header(result_columns(running.connection, statement.sql))
+            return self._header(result_columns(running.connection, statement.sql))
         rows, data = block
         header = b""
         if len(data) <= SMALL:
             columns, _, _ = native.split(data, Flag.ABSENT)[0]
             header = self._header(columns)
-        return stream, header + self._progress(running) + self._data(rows, data)
+        packets = header + self._progress(running) + self._data(rows, data)
+        # Most results are one small block: looking for its end here saves a turn through the event loop.
+        if len(data) > SMALL or time.monotonic() - started > QUICK:
+            return packets
+        return packets + self._following(stream, running)
 
-    def _following(self, stream: Stream, running: Running) -> bytes | None:
+    def _following(self, stream: Stream, running: Running) -> bytes:
+        """The packets of the next block, nothing at the end. In a worker thread."""
         block = stream.fetch()
-        return None if block is None else self._progress(running) + self._data(*block)
+        return b"" if block is None else self._progress(running) + self._data(*block)
 
     async def _execute(self, statement: Statement, running: Running) -> None:
         result = await self._session.execute(statement, running)
@@ -132,7 +145,7 @@ class Runner:
         elif blocks:
             packets.append(self._header(blocks[0][0]))
         packets += [self._data(rows, data) for _, rows, data in blocks]
-        await self._channel.send(b"".join(packets) + (self._summary(running) if blocks else b""))
+        await self._channel.send(b"".join(packets) + (self._summary(running) if blocks else b"") + END)
 
     def _header(self, columns: list[Column]) -> bytes:
         return self._channel.data(native.header(columns, self._channel.flagged), self._method)

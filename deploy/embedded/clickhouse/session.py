@@ -1,4 +1,4 @@
-"""What a client's connection keeps between queries: its user, database and settings, on an engine connection of its own.
+"""What a client's connection keeps between queries: user, database, settings, on an engine connection of its own.
 
 Settings sent with a query hold for that query only. The engine connection keeps them until a query comes with others,
 so a client that always sends the same ones costs nothing.
@@ -110,7 +110,8 @@ class Session:
         connection = await self._connected()
         shape = ", ".join(f"{quote(column)} {kind}" for column, kind in columns)
         if name not in self._external:
-            await self._engine.run(connection.execute, f"CREATE TEMPORARY TABLE {quote(name)} ({shape}) ENGINE = Memory")
+            create = f"CREATE TEMPORARY TABLE {quote(name)} ({shape}) ENGINE = Memory"
+            await self._engine.run(connection.execute, create)
             self._external.append(name)
         return await self._engine.run(connection.insert, f"INSERT INTO {quote(name)}", "Native")
 

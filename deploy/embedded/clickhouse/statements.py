@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import pairwise
 
 from .errors import ServerError
 from .tokens import Token, first, groups, scan, unquote
@@ -27,10 +28,10 @@ class Kind(Enum):
 class Statement:
     """``sql`` is what to run: for a SELECT without its FORMAT clause, for an INSERT up to VALUES or FORMAT.
 
-    ``format`` is the format asked for. Of an INSERT with its data (kind OTHER): ``data_start``, where that begins in the
-    text, and ``insert``, the text up to VALUES or FORMAT. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of INSERT: the
-    target as written (``FUNCTION f(…)`` included) and the column list without its parentheses. Of KILL QUERY: what
-    follows WHERE and the mode (SYNC, ASYNC or TEST).
+    ``format`` is the format asked for. Of an INSERT: ``table``, the target as written (``FUNCTION f(…)`` included), and
+    ``columns``, the list without its parentheses; when its data stands in the text (kind OTHER) also ``data_start``,
+    where that begins, and ``insert``, the text up to VALUES or FORMAT. Of SET: ``assignments``, name to literal. Of
+    USE: ``database``. Of KILL QUERY: ``condition``, what follows WHERE, and ``mode``, SYNC, ASYNC or TEST.
     """
 
     kind: Kind
@@ -65,7 +66,7 @@ def parse(sql: str) -> Statement:
     found = list(groups(sql))
     text = sql[: _end(found)]
     found = [token for token in found if token.text != ";"]
-    if any(token.is_word("INTO") and after.is_word("OUTFILE") for token, after in zip(found, found[1:], strict=False)):
+    if any(token.is_word("INTO") and after.is_word("OUTFILE") for token, after in pairwise(found)):
         raise ServerError(358, "INTO OUTFILE is not allowed")
     if selects:
         if head.is_word("WITH") and any(token.is_word("INSERT") for token in found):
@@ -141,18 +142,21 @@ def _insert(sql: str) -> Statement:
                 return _with_select(sql)
             columns = token.text[1:-1]
         elif token.is_word("VALUES"):
-            return _with_data(Statement(Kind.INSERT, sql[: token.start], "Values", table=target, columns=columns), sql, token.end)
+            found = Statement(Kind.INSERT, sql[: token.start], "Values", table=target, columns=columns)
+            return _with_data(found, sql, token.end)
         elif token.is_word("FORMAT"):
             name = next(parts, None)
             if name is None or name.kind != "word":
                 raise ServerError(62, "Syntax error: FORMAT lacks the name of a format")
-            return _with_data(Statement(Kind.INSERT, sql[: token.start], name.text, table=target, columns=columns), sql, name.end)
+            found = Statement(Kind.INSERT, sql[: token.start], name.text, table=target, columns=columns)
+            return _with_data(found, sql, name.end)
         elif token.is_word("SELECT", "WITH", "PARTITION"):
             return _with_select(sql)
         elif token.is_word("FROM"):
             raise ServerError(48, "INSERT FROM INFILE is not allowed: send the data with the query")
         elif token.text == ";":
-            return _with_data(Statement(Kind.INSERT, sql[: token.start], table=target, columns=columns), sql, token.end)
+            found = Statement(Kind.INSERT, sql[: token.start], table=target, columns=columns)
+            return _with_data(found, sql, token.end)
         token = next(parts, None)
     return Statement(Kind.INSERT, sql, table=target, columns=columns)
 

@@ -28,12 +28,13 @@ def insert_columns(connection: Connection, statement: Statement) -> tuple[list[C
 
     Blocks. Raises the engine's ServerError for an unknown table, 16 for an unknown column.
     """
-    rows = _rows(connection.execute(f"DESCRIBE TABLE {statement.table.removeprefix('FUNCTION ')}", "JSONCompactEachRow"))
+    target = statement.table.removeprefix("FUNCTION ")
+    rows = _rows(connection.execute(f"DESCRIBE TABLE {target}", "JSONCompactEachRow"))
     table = [_Described(row[0], row[1], row[2], row[3]) for row in rows]
     if statement.columns is None:
         chosen = [(column.name, column.kind) for column in table if column.default in _IMPLICIT]
     else:
-        chosen = _named(connection, statement, {column.name: column.kind for column in table})
+        chosen = _named(connection, target, statement.columns, {column.name: column.kind for column in table})
     return chosen, _describe(table)
 
 
@@ -49,8 +50,7 @@ def metadata_columns(connection: Connection, sql: str) -> list[Column]:
     return [(column["name"], column["type"]) for column in json.loads(answer)["meta"]] if answer else []
 
 
-def _named(connection: Connection, statement: Statement, kinds: dict[str, str]) -> list[Column]:
-    listed = statement.columns or ""
+def _named(connection: Connection, target: str, listed: str, kinds: dict[str, str]) -> list[Column]:
     names = [""]
     for token in scan(listed):
         if token.text == ",":
@@ -58,10 +58,10 @@ def _named(connection: Connection, statement: Statement, kinds: dict[str, str]) 
         elif token.kind in ("word", "quoted") or token.text == ".":
             names[-1] += unquote(token.text)
         else:  # an expression such as * EXCEPT(a): the engine knows what it means
-            return result_columns(connection, f"SELECT {listed} FROM {statement.table.removeprefix('FUNCTION ')}")
+            return result_columns(connection, f"SELECT {listed} FROM {target}")
     unknown = [name for name in names if name not in kinds]
     if unknown:
-        raise ServerError(16, f"No such column {unknown[0]} in table {statement.table}", "NO_SUCH_COLUMN_IN_TABLE")
+        raise ServerError(16, f"No such column {unknown[0]} in table {target}", "NO_SUCH_COLUMN_IN_TABLE")
     return [(name, kinds[name]) for name in names]
 
 

@@ -89,7 +89,8 @@ class TcpServer:
         if hello.revision < protocol.OLDEST_REVISION:
             raise ServerError(48, f"A client of revision {hello.revision} is too old to be served")
         channel.revision = min(hello.revision, protocol.REVISION)
-        session = Session(self._engine, self._registry, self._users.authenticate(hello.user, hello.password), hello.database)
+        user = self._users.authenticate(hello.user, hello.password)
+        session = Session(self._engine, self._registry, user, hello.database)
         await session.check_database()
         await channel.send(protocol.hello(channel.revision, DISPLAY_NAME))
         await channel.parse(protocol.read_addendum(channel.buffer, channel.revision))

@@ -13,9 +13,23 @@ _TOKEN = re.compile(r"\s*([(),=]|'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`|[^\s(
 _SIZES = {
     **{f"{sign}Int{bits}": bits // 8 for sign in ("", "U") for bits in (8, 16, 32, 64, 128, 256)},
     **{f"Decimal{bits}": bits // 8 for bits in (32, 64, 128, 256)},
-    "Float32": 4, "Float64": 8, "BFloat16": 2, "Bool": 1, "Nothing": 1, "UUID": 16, "IPv4": 4, "IPv6": 16,
-    "Date": 2, "Date32": 4, "DateTime": 4, "DateTime32": 4, "DateTime64": 8, "Time": 4, "Time64": 8,
-    "Enum8": 1, "Enum16": 2,
+    "Float32": 4,
+    "Float64": 8,
+    "BFloat16": 2,
+    "Bool": 1,
+    "Nothing": 1,
+    "UUID": 16,
+    "IPv4": 4,
+    "IPv6": 16,
+    "Date": 2,
+    "Date32": 4,
+    "DateTime": 4,
+    "DateTime32": 4,
+    "DateTime64": 8,
+    "Time": 4,
+    "Time64": 8,
+    "Enum8": 1,
+    "Enum16": 2,
 }
 
 _ALIASES = {
@@ -73,15 +87,15 @@ def _arguments(tokens: list[str], at: int) -> tuple[list[list[str]], int]:
     groups: list[list[str]] = [[]]
     depth = 1
     while True:
-        token = tokens[at]
+        text = tokens[at]
         at += 1
-        depth += (token == "(") - (token == ")")
+        depth += (text == "(") - (text == ")")
         if not depth:
             return [group for group in groups if group], at
-        if token == "," and depth == 1:
+        if text == "," and depth == 1:
             groups.append([])
         else:
-            groups[-1].append(token)
+            groups[-1].append(text)
 
 
 def _build(name: str, groups: list[list[str]]) -> Type:
