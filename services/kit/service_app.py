@@ -116,7 +116,7 @@ class ServiceApp:
             if self.service.lifespan is not None:
                 await stack.enter_async_context(self.service.lifespan())
             yield
-        telemetry.shutdown()
+        await asyncio.to_thread(telemetry.shutdown)  # sends what is left, blocking
 
     async def _connect(self) -> None:
         connection = self._watch.connection = await self.broker.connect()
