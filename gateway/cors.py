@@ -38,7 +38,7 @@ class Cors:
             "Vary": "Origin",
         }
 
-    def preflight(self, request: web.Request, methods: str) -> Mapping[str, str]:
+    def preflight(self, request: web.BaseRequest, methods: str) -> Mapping[str, str]:
         """Return what an OPTIONS answer needs; `methods` are those of the path, comma-separated."""
         headers = self.headers(request.headers.get("Origin"))
         if "Access-Control-Allow-Origin" not in headers or "Access-Control-Request-Method" not in request.headers:

@@ -59,12 +59,12 @@ class Endpoint:
         else:
             body = request.path_qs.encode()
         if not self._answers.cacheable(operation, format_):
-            return await self._ask(exchange, format_, self._decode(request, body), body, None)
+            return await self._ask(exchange, format_, self._decode(exchange, body), body, None)
         raw = raw_key(workspace, operation, format_, body)
         bypass = _bypasses(request.headers.get("Cache-Control"))
         if not bypass and (entry := self._recall(raw)):
             return await self._hit(exchange, entry)
-        decoded = self._decode(request, body)
+        decoded = self._decode(exchange, body)
         key = canonical_key(workspace, operation, format_, decoded)
         if not bypass and self._trust.hearing and (entry := self._memory.get(key, time.time())):
             self._memory.alias(raw, key)
@@ -80,10 +80,10 @@ class Endpoint:
         exchange.cache = "hit"
         return await whole(exchange, entry, validate=self._validates)
 
-    def _decode(self, request: web.Request, body: bytes) -> object:
+    def _decode(self, exchange: Exchange, body: bytes) -> object:
         if self._has_body:
             return decode_request(body, self._operation.request)
-        return reading.decode_parameters(self._operation, request)
+        return reading.decode_parameters(self._operation, exchange.parameters, exchange.request.query.items())
 
     async def _ask(
         self,

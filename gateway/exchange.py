@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from gateway import reading
+from gateway.reading import REQUEST_ID
 
 
 class Exchange:
@@ -17,6 +17,7 @@ class Exchange:
         "cache",
         "cors",
         "name",
+        "parameters",
         "request",
         "request_id",
         "sent",
@@ -26,14 +27,23 @@ class Exchange:
         "workspace",
     )
 
-    def __init__(self, request: web.Request, name: str, cors: Mapping[str, str]):
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        name: str,
+        request_id: str,
+        parameters: Mapping[str, str],
+        cors: Mapping[str, str],
+    ):
         self.request = request
         self.name = name
         """The operation's id, or the name of one of the gateway's own pages."""
+        self.parameters = parameters
+        """What the path's variable parts are."""
         self.cors = cors
         """Headers that let the calling page read the answer."""
         self.started = time.perf_counter()
-        self.request_id = reading.request_id(request.headers.get(reading.REQUEST_ID))
+        self.request_id = request_id
         self.workspace = ""
         self.cache = ""
         """How the cache took part: hit, miss, bypass (the client wanted it so), or not at all ('')."""
@@ -50,7 +60,7 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """Return the headers every response carries."""
-        headers = {"Server": "cdp", reading.REQUEST_ID: self.request_id, "X-Content-Type-Options": "nosniff"}
+        headers = {"Server": "cdp", REQUEST_ID: self.request_id, "X-Content-Type-Options": "nosniff"}
         if self.cors:
             headers.update(self.cors)
         return headers

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
-
-from aiohttp import web
 
 from contracts.operations import OPERATIONS, Operation
 from gateway.access import AccessLog
@@ -21,13 +20,13 @@ from gateway.endpoint import Endpoint
 from gateway.health import health_pages
 from gateway.metrics import CacheFacts, HttpMetrics
 from gateway.pages import document_pages
-from gateway.routes import add_routes
+from gateway.routes import Route, Routes
 from gateway.serving import Serving
 from services.kit.settings import Settings
 
 
 class Gateway:
-    """One gateway: `app` serves HTTP between `start` and `close`. Make it in the event loop it runs in."""
+    """One gateway: `serving` answers requests between `start` and `close`. Make it in the event loop it runs in."""
 
     def __init__(self, settings: Settings, instance: str, operations: Sequence[Operation] = OPERATIONS):
         longest_ttl = max(
@@ -50,19 +49,17 @@ class Gateway:
                 flights=lambda: len(flights),
             )
         )
-        self.app = web.Application(client_max_size=settings.max_body_bytes)
         self.access = AccessLog(instance)
         cors = Cors(settings.cors_origins)
-        endpoints = [
-            (operation, Endpoint(operation, self.answers, self.memory, self.trust, self.metrics, settings))
-            for operation in operations
-        ]
+        routes = Routes(cors)
+        for operation in operations:
+            endpoint = Endpoint(operation, self.answers, self.memory, self.trust, self.metrics, settings)
+            routes.add(operation.method, operation.path, Route(operation.id, endpoint))
         services = {operation.service for operation in operations}
-        pages = {
-            **document_pages(operations),
-            **health_pages(self.bus, self.remote, self.metrics, services),
-        }
-        add_routes(self.app.router, endpoints, pages, Serving(cors, self.metrics, self.access), cors)
+        pages = {**document_pages(operations), **health_pages(self.bus, self.remote, self.metrics, services)}
+        for path, answerer in pages.items():
+            routes.add("GET", path, Route(path, answerer, logging.DEBUG))
+        self.serving = Serving(routes, cors, self.metrics, self.access)
 
     async def start(self) -> None:
         """Begin to look for NATS and Redis. Returns at once: HTTP is served, with 503, before they are there."""

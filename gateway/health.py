@@ -13,7 +13,7 @@ from gateway.cache.remote import Remote
 from gateway.exchange import Exchange
 from gateway.metrics import HttpMetrics
 from gateway.responses import page
-from gateway.serving import Answerer
+from gateway.routes import Answerer
 from services.kit.health import ReplicaHealth, ask_fleet
 
 _NO_STORE = {"Cache-Control": "no-store"}

@@ -10,6 +10,7 @@ import signal
 from aiohttp import web
 
 from gateway.gateway import Gateway
+from gateway.serving import new_server
 from services.kit import logs, telemetry
 from services.kit.lifecycle import DRAIN_SECONDS, instance_id
 from services.kit.settings import Settings, load
@@ -42,7 +43,7 @@ async def serve(settings: Settings, *, share_port: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(settings, instance)
-    runner = new_runner(gateway)
+    runner = new_runner(gateway, settings)
     await runner.setup()
     try:
         site = web.TCPSite(
@@ -67,15 +68,10 @@ def _settle() -> None:
     gc.freeze()
 
 
-def new_runner(gateway: Gateway) -> web.AppRunner:
-    """Return what serves the gateway's HTTP."""
-    return web.AppRunner(
-        gateway.app,
-        access_log=None,  # gateway.serving writes its own line
-        handler_cancellation=True,  # a client that leaves stops the work done for it
-        keepalive_timeout=_KEEPALIVE_SECONDS,
-        shutdown_timeout=DRAIN_SECONDS,
-    )
+def new_runner(gateway: Gateway, settings: Settings) -> web.ServerRunner:
+    """Return what serves the gateway's HTTP. Call in the running event loop."""
+    server = new_server(gateway.serving, settings.max_body_bytes, _KEEPALIVE_SECONDS)
+    return web.ServerRunner(server, shutdown_timeout=DRAIN_SECONDS)
 
 
 if __name__ == "__main__":

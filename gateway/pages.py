@@ -14,7 +14,7 @@ from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.exchange import Exchange
 from gateway.responses import whole
-from gateway.serving import Answerer
+from gateway.routes import Answerer
 
 TITLE = "CDP Data Layer"
 API_VERSION = "1.0.0"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -23,11 +25,22 @@ _REQUEST_ID_LENGTH = 128
 _REQUEST_ID_SYMBOLS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:=+/@")
 
 
-def request_id(given: str | None) -> str:
-    """Return the client's request id when it is short and plain enough for logs and headers, else a new one."""
-    if given and len(given) <= _REQUEST_ID_LENGTH and _REQUEST_ID_SYMBOLS.issuperset(given):
-        return given
-    return secrets.token_hex(12)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class RequestIds:
+    """Ids for requests that bring none: a random part of this process and a number, unique without asking the kernel
+    for randomness at each request. Make it after a fork."""
+
+    def __init__(self) -> None:
+        self._process = secrets.token_hex(8)
+        self._numbers = count()
+
+    def of(self, given: str | None) -> str:
+        """Return the client's id when it is short and plain enough for logs and headers, else a new one."""
+        if given and len(given) <= _REQUEST_ID_LENGTH and _REQUEST_ID_SYMBOLS.issuperset(given):
+            return given
+        return f"{self._process}{next(self._numbers):08x}"
 
 
 @lru_cache(4_096)
@@ -48,7 +61,7 @@ def workspace(given: str | None) -> str:
         raise InvalidRequest(f"the header {WORKSPACE} must be a UUID, like {uuid.UUID(int=1)}") from None
 
 
-async def read_body(request: web.Request, limit: int) -> bytes:
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """Return the body of a request that has one.
 
     Raises:
@@ -62,6 +75,8 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     if length is not None and length > limit:
         raise TooLarge(f"the body is over {limit} bytes")
     try:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body is over {limit} bytes") from None
@@ -69,14 +84,14 @@ async def read_body(request: web.Request, limit: int) -> bytes:
         raise InvalidRequest("the body's content or transfer coding is broken") from error
 
 
-def decode_parameters(operation: Operation, request: web.Request) -> Any:
+def decode_parameters(operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]]) -> Any:
     """Return the request that path and query parameters spell (their values are text: numbers and booleans too).
 
     Raises:
         InvalidRequest: a parameter is unknown, repeated, or not of its type.
     """
-    given = [*request.match_info.items(), *request.query.items()]
-    repeated = [name for name, count in Counter(name for name, _ in given).items() if count > 1]
+    given = [*path.items(), *query]
+    repeated = [name for name, times in Counter(name for name, _ in given).items() if times > 1]
     if repeated:
         errors = tuple(FieldError(pointer=f"/{name}", message="given more than once") for name in repeated)
         raise InvalidRequest("the request is not valid", errors=errors)

@@ -170,8 +170,9 @@ class Served:
 @asynccontextmanager
 async def serving(settings: Settings, *, wait: bool = True, **changes: Any) -> AsyncIterator[Served]:
     """Run a gateway in this process, by default until it reached NATS and Redis."""
-    gateway = Gateway(replace(settings, **changes), instance=uuid4().hex)
-    runner = new_runner(gateway)
+    settings = replace(settings, **changes)
+    gateway = Gateway(settings, instance=uuid4().hex)
+    runner = new_runner(gateway, settings)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
