@@ -6,6 +6,7 @@ Nothing else in the project touches asynch's connection, so that the driver can 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -26,6 +27,10 @@ _COMMON: Final[Mapping[str, Any]] = {
 def with_common(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a statement with those every statement has, booleans as numbers."""
     return {name: int(value) if isinstance(value, bool) else value for name, value in {**_COMMON, **settings}.items()}
+
+
+# It warns of every refused connection, which is raised as well; at debug level it writes statements, which hold ids.
+logging.getLogger("asynch").setLevel(logging.ERROR)
 
 
 class Wire:
