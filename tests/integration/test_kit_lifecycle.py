@@ -111,7 +111,7 @@ async def test_a_service_can_leave_while_nats_is_away(client: RpcClient, server:
 
 async def test_a_service_that_never_saw_nats_can_leave() -> None:
     with kit.process(kit.NatsServer().url) as service:
-        await asyncio.sleep(2.0)
+        await eventually(lambda: len(service.log()) > 0, 20)
         assert service.running
         assert await service.leave() == 0
 
