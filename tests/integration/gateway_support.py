@@ -158,10 +158,12 @@ class Served:
         self.session = session
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.workspace = fresh_workspace()
+        """Its own, so that what another test left in Redis is not found."""
 
     def ask(self, body: Any = ASK, path: str = "/query/events", **headers: str) -> Any:
         """Post a request; use as an async context manager. Header names: `_` stands for `-`."""
-        sent = {"X-Workspace-Id": WORKSPACE, "Content-Type": "application/json"}
+        sent = {"X-Workspace-Id": self.workspace, "Content-Type": "application/json"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         data = body if isinstance(body, bytes) else encode(body)
         return self.session.post(self.url + path, data=data, headers=sent)
