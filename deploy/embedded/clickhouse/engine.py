@@ -55,11 +55,6 @@ class Connection:
         self._progress.clear()
         return Stream(self._handle, _call(self._handle.send_query, _encode(sql), "Native"))
 
-    def insert(self, sql: str, input_format: str) -> Insert:
-        """Start an INSERT whose data follows in pieces; ``sql`` has neither VALUES nor FORMAT nor data."""
-        self._progress.clear()
-        return Insert(self._handle, _call(self._handle.send_insert, _encode(sql), input_format))
-
     def classify(self, sql: str) -> tuple[str, int]:
         """The engine's own reading of a text: the class of its statements and their number."""
         found = self._handle.classify_query(_encode(sql))
@@ -95,24 +90,6 @@ class Stream:
             self.open = False
             return None
         return rows, bytes(chunk.bytes())
-
-
-class Insert:
-    """A running INSERT."""
-
-    def __init__(self, handle: Any, result: Any) -> None:
-        self._handle = handle
-        self._result = result
-
-    def append(self, data: bytes) -> None:
-        _call(self._handle.insert_append, self._result, data)
-
-    def finish(self) -> int:
-        """Commit; returns the number of rows written."""
-        return int(_call(self._handle.insert_done, self._result).rows_written())
-
-    def cancel(self) -> None:
-        _call(self._handle.insert_cancel, self._result)
 
 
 class Engine:

@@ -179,7 +179,7 @@ class Exchange:
 
     async def _insert(self, statement: Statement, running: Running) -> web.StreamResponse:
         name = statement.format or "Values"
-        intake = Intake(self._engine, await self._engine.run(running.connection.insert, statement.sql, name))
+        intake = await Intake(self._engine, running.connection).start(statement.sql, name, statement.settings)
         gathered = bytearray()
         try:
             async for piece in self._asked.data:

@@ -13,6 +13,9 @@ from .tokens import literal
 KILL_INTERVAL = 0.2
 """Seconds between attempts to stop a query that goes on."""
 
+SYNC_TIMEOUT = 5.0
+"""Seconds that KILL QUERY … SYNC waits for a query to end; one may be waiting for its client."""
+
 
 @dataclass
 class Running:
@@ -62,7 +65,7 @@ class Registry:
         chosen = await self._select(condition)
         kills = [asyncio.create_task(self.kill(run, "KILL QUERY")) for run in chosen if mode != "TEST"]
         if mode == "SYNC" and kills:
-            await asyncio.wait(kills)
+            await asyncio.wait(kills, timeout=SYNC_TIMEOUT)
         status = "finished" if mode == "SYNC" else "waiting"
         rows = ", ".join(
             f"({literal(status)}, {literal(run.query_id)}, {literal(run.user)}, {literal(run.sql)})" for run in chosen

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from . import compression, native, protocol
 from .channel import Channel
-from .engine import Engine, Insert, Stream
+from .engine import Engine, Stream
 from .errors import ProtocolError, ServerError
 from .intake import Intake
 from .native import Column, Flag
@@ -75,6 +75,8 @@ class Runner:
         try:
             if statement.kind is Kind.SELECT:
                 await self._select(statement, running)
+            elif statement.data_start >= 0 and statement.format not in (None, "Values"):
+                await self._insert_inline(statement, running)
             else:
                 await self._execute(statement, running)
         except ServerError as error:
@@ -186,8 +188,7 @@ class Runner:
                 break
             if failure is None:
                 try:
-                    insert = await self._session.external_table(name, columns)
-                    await self._engine.run(_fill, insert, block)
+                    await self._session.external_table(name, columns, block)
                 except ServerError as error:
                     failure = error
         if failure is not None:
@@ -207,10 +208,22 @@ class Runner:
         columns, _ = await self._channel.block(compressed, keep)
         return name, columns, b"".join(pieces)
 
+    async def _insert_inline(self, statement: Statement, running: Running) -> None:
+        """Data in another format than Values within the text: the engine's library would end it at a line's end."""
+        assert statement.format is not None
+        intake = Intake(self._engine, running.connection)
+        try:
+            await intake.start(statement.insert, statement.format, statement.settings)
+            data = statement.sql[statement.data_start :].lstrip(" \t\r").removeprefix("\n")
+            await intake.append(data.encode("utf-8", "surrogateescape"))
+            await intake.finish()
+        finally:
+            await intake.abandon()
+        await self._channel.send(END)
+
     async def _insert(self, statement: Statement, running: Running, compressed: bool) -> None:
         columns, description = await self._engine.run(insert_columns, running.connection, statement)
-        insert = await self._engine.run(running.connection.insert, statement.sql, "Native")
-        intake = Intake(self._engine, insert)
+        intake = await Intake(self._engine, running.connection).start(statement.sql, "Native", statement.settings)
         done = False
         try:
             await self._channel.send(protocol.table_columns(description) + self._header(columns))
@@ -231,8 +244,3 @@ class Runner:
         finally:
             await intake.abandon()
         await self._channel.send(END)
-
-
-def _fill(insert: Insert, block: bytes) -> None:
-    insert.append(block)
-    insert.finish()

@@ -13,8 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from . import guard
-from .engine import TAG_SETTING, Connection, Engine, Insert, set_statement
+from .engine import TAG_SETTING, Connection, Engine, set_statement
 from .errors import ServerError
+from .intake import Intake
 from .native import Column
 from .registry import Registry, Running
 from .statements import Kind, Statement, parse
@@ -103,8 +104,8 @@ class Session:
             self._sent.pop(name, None)
         return result
 
-    async def external_table(self, name: str, columns: list[Column]) -> Insert:
-        """A temporary table for the next query only, to be filled before it."""
+    async def external_table(self, name: str, columns: list[Column], block: bytes) -> None:
+        """Put a Native block into a temporary table that the next query only will see."""
         if self._sealed:
             await self.close()
         connection = await self._connected()
@@ -113,7 +114,12 @@ class Session:
             create = f"CREATE TEMPORARY TABLE {quote(name)} ({shape}) ENGINE = Memory"
             await self._engine.run(connection.execute, create)
             self._external.append(name)
-        return await self._engine.run(connection.insert, f"INSERT INTO {quote(name)}", "Native")
+        intake = await Intake(self._engine, connection).start(f"INSERT INTO {quote(name)}", "Native")
+        try:
+            await intake.append(block)
+            await intake.finish()
+        finally:
+            await intake.abandon()
 
     async def drop_external_tables(self) -> None:
         names, self._external = self._external, []

@@ -26,12 +26,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Statement:
-    """``sql`` is what to run: for a SELECT without its FORMAT clause, for an INSERT up to VALUES or FORMAT.
+    """``sql`` is what to run: for a SELECT without its FORMAT clause, for an INSERT up to SETTINGS, VALUES or FORMAT.
 
-    ``format`` is the format asked for. Of an INSERT: ``table``, the target as written (``FUNCTION f(…)`` included), and
-    ``columns``, the list without its parentheses; when its data stands in the text (kind OTHER) also ``data_start``,
-    where that begins, and ``insert``, the text up to VALUES or FORMAT. Of SET: ``assignments``, name to literal. Of
-    USE: ``database``. Of KILL QUERY: ``condition``, what follows WHERE, and ``mode``, SYNC, ASYNC or TEST.
+    ``format`` is the format asked for. Of an INSERT: ``table``, the target as written (``FUNCTION f(…)`` included),
+    ``columns``, the list without its parentheses, and ``settings``, the SETTINGS clause; when its data stands in the
+    text (kind OTHER, ``sql`` the whole of it) also ``data_start``, where that begins, and ``insert``, what ``sql`` would
+    be without it. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of KILL QUERY: ``condition``, what
+    follows WHERE, and ``mode``, SYNC, ASYNC or TEST.
     """
 
     kind: Kind
@@ -41,6 +42,7 @@ class Statement:
     database: str = ""
     table: str = ""
     columns: str | None = None
+    settings: str = ""
     condition: str = ""
     mode: str = ""
     data_start: int = -1
@@ -132,33 +134,37 @@ def _kill(text: str, found: list[Token]) -> Statement:
 def _insert(sql: str) -> Statement:
     """``INSERT INTO [TABLE] [FUNCTION] target [(columns)] [SETTINGS …] [VALUES … | FORMAT name … | SELECT …]``."""
     parts = groups(sql)
-    target, following = _target(parts)
+    table, token = _target(parts)
     columns: str | None = None
-    token = following
+    settings_start: int | None = None
+
+    def found(end: int, name: str | None) -> Statement:
+        start = end if settings_start is None else settings_start
+        return Statement(Kind.INSERT, sql[:start], name, table=table, columns=columns, settings=sql[start:end])
+
     while token is not None:
-        if token.kind == "group":
+        if token.kind == "group" and settings_start is None:
             inner = first(token.text[1:-1])
             if inner is not None and inner.is_word("SELECT", "WITH", "FROM"):
                 return _with_select(sql)
             columns = token.text[1:-1]
+        elif token.is_word("SETTINGS"):
+            settings_start = token.start
         elif token.is_word("VALUES"):
-            found = Statement(Kind.INSERT, sql[: token.start], "Values", table=target, columns=columns)
-            return _with_data(found, sql, token.end)
+            return _with_data(found(token.start, "Values"), sql, token.end)
         elif token.is_word("FORMAT"):
             name = next(parts, None)
             if name is None or name.kind != "word":
                 raise ServerError(62, "Syntax error: FORMAT lacks the name of a format")
-            found = Statement(Kind.INSERT, sql[: token.start], name.text, table=target, columns=columns)
-            return _with_data(found, sql, name.end)
+            return _with_data(found(token.start, name.text), sql, name.end)
         elif token.is_word("SELECT", "WITH", "PARTITION"):
             return _with_select(sql)
         elif token.is_word("FROM"):
             raise ServerError(48, "INSERT FROM INFILE is not allowed: send the data with the query")
         elif token.text == ";":
-            found = Statement(Kind.INSERT, sql[: token.start], table=target, columns=columns)
-            return _with_data(found, sql, token.end)
+            return _with_data(found(token.start, None), sql, token.end)
         token = next(parts, None)
-    return Statement(Kind.INSERT, sql, table=target, columns=columns)
+    return found(len(sql), None)
 
 
 def _target(parts: Iterator[Token]) -> tuple[str, Token | None]:
