@@ -48,6 +48,8 @@ class ConnectionLog:
         self._down = False
         self._on_disconnect = on_disconnect
         self.connection: Client | None = None
+        self.refused: list[str] = []
+        """Permission violations: NATS reports them here only, the call that caused one succeeds."""
 
     async def error(self, error: Exception) -> None:
         """For `error_cb`."""
@@ -58,7 +60,10 @@ class ConnectionLog:
                 log(logging.WARNING, "NATS cannot be reached, trying on", reason=type(error).__name__)
             self._down = True
         else:
-            log(logging.ERROR, "NATS reported an error", reason=str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if "permissions violation" in reason.lower():
+                self.refused.append(reason)
+            log(logging.ERROR, "NATS reported an error", reason=reason)
 
     async def disconnected(self) -> None:
         """For `disconnected_cb`, which nats-py calls for a wanted close as well."""

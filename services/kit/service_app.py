@@ -127,6 +127,9 @@ class ServiceApp:
         connection = self.broker.connection
         await self.reporter.start(connection)
         await self.micro.start(connection)
+        await connection.flush()  # now the server knows all subscriptions, and has refused those it refuses
+        if self._watch.refused:
+            raise PermissionError("NATS refuses a subscription: " + "; ".join(self._watch.refused))
         log(logging.INFO, "serving", operations=[operation.id for operation in self.service.operations])
 
     async def _drain(self) -> None:

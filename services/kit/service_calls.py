@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -20,38 +19,15 @@ from services.kit import logs, telemetry
 from services.kit.metrics import Metrics
 from services.kit.micro_stats import EndpointStats
 from services.kit.rpc_errors import encode_error
+from services.kit.service_call import STATUS_CANCELLED, ActiveCall, record
 from services.kit.service_reply import send_result
 from services.kit.service_request import Received, context_of
 from services.kit.service_types import Handler, Service
 from services.kit.settings import Settings
-from services.kit.streaming import BEAT, SILENCE, FrameWriter, ReaderGone
+from services.kit.streaming import ALIVE, BEAT, SILENCE, FrameWriter, ReaderGone
 
 _CANCELLED_KEPT = 1024
 """Cancellations remembered, for those that overtake their request."""
-_STATUS_CANCELLED = 499
-"""In logs and metrics only: nobody is there to read a reply."""
-
-
-class ActiveCall:
-    """One request from arrival to the end of its reply."""
-
-    def __init__(self, operation: Operation, received: Received, arrived: float):
-        self.operation = operation
-        self.received = received
-        self.arrived = arrived
-        self.request_id = received.request_id
-        self.scope: asyncio.Timeout | None = None
-        self.writer: FrameWriter | None = None
-        self.cancelled = False
-        self.stopping = False
-        self.sent_bytes = 0
-
-    def stop(self, now: float, *, stopping: bool = False) -> None:
-        """Cancel the handler: nobody waits for the answer, or (`stopping`) this process must end."""
-        self.cancelled = not stopping
-        self.stopping = stopping
-        if self.scope is not None:
-            self.scope.reschedule(now)
 
 
 class Calls:
@@ -60,9 +36,10 @@ class Calls:
     def __init__(self, service: Service, settings: Settings, metrics: Metrics, instance: str):
         self._settings = settings
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(settings.query_concurrency)
+        self._places = asyncio.Semaphore(settings.query_concurrency)
         self._most_waiting = 2 * settings.query_concurrency
         self._waiting = 0
+        self._most_streams = max(1, settings.query_concurrency // 2)
         self._credit_prefix = f"{subjects.PREFIX}.ctl.v1.credit.{service.name}.{instance}."
         self._numbers = 0
         self._active: dict[str, ActiveCall] = {}
@@ -112,10 +89,12 @@ class Calls:
                 self._active.pop(inbox, None)
             if error is not None:
                 await self._fail(call, error)
-            status = _STATUS_CANCELLED if call.cancelled else 200 if error is None else error.status
+            status = STATUS_CANCELLED if call.cancelled else 200 if error is None else error.status
             if span is not None:
                 span.set_attribute("cdp.status", status)
-        self._record(call, status)
+        if call.writer is not None:
+            self._by_credit.pop(call.writer.credit_token, None)
+        record(call, status, self._metrics, self.stats[call.operation.name])
 
     async def _answer(self, call: ActiveCall, handler: Handler) -> None:
         received = call.received
@@ -132,16 +111,12 @@ class Calls:
             raise DeadlineExceeded("the time given for the answer was over on arrival")
         try:
             async with asyncio.timeout_at(context.deadline) as call.scope:
-                self._waiting += 1
-                try:
-                    await self._slots.acquire()
-                finally:
-                    self._waiting -= 1
+                await self._take_place(call)
                 try:
                     result = await handler(received.request, context)
                     await send_result(result, call, context, self._open_stream, self._publish)
                 finally:
-                    self._slots.release()
+                    self._leave_place(call)
         except TimeoutError as error:
             if call.cancelled:
                 raise ReaderGone from error
@@ -151,7 +126,32 @@ class Calls:
                 raise
             raise DeadlineExceeded("the time given for the answer is over") from error
 
+    async def _take_place(self, call: ActiveCall) -> None:
+        self._waiting += 1
+        self._metrics.add("cdp_requests_waiting", 1)
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+            self._metrics.add("cdp_requests_waiting", -1)
+        call.has_place = True
+        self._metrics.add("cdp_requests_in_flight", 1)
+
+    def _leave_place(self, call: ActiveCall) -> None:
+        if call.has_place:
+            call.has_place = False
+            self._places.release()
+            self._metrics.add("cdp_requests_in_flight", -1)
+
     def _open_stream(self, call: ActiveCall, headers: Mapping[str, str]) -> FrameWriter:
+        """Begin to send frames. The call leaves its place to others: it now lasts as long as its reader likes.
+
+        Raises:
+            Unavailable: half as many streams as places are open.
+        """
+        if len(self._by_credit) >= self._most_streams:
+            raise Unavailable("too many answers are being streamed", retry_after=1)
+        self._leave_place(call)
         self._numbers += 1
         token = f"{self._numbers:x}"
         call.writer = FrameWriter(self._publish, call.received.inbox, self._credit_prefix + token, headers)
@@ -182,26 +182,6 @@ class Calls:
             await self._connection.publish(subject, body, headers=dict(headers))
         except nats.errors.Error as error:
             raise ReaderGone from error
-
-    def _record(self, call: ActiveCall, status: int) -> None:
-        elapsed = asyncio.get_running_loop().time() - call.arrived
-        operation = call.operation.id
-        if call.writer is not None:
-            self._by_credit.pop(call.writer.credit_token, None)
-            call.sent_bytes = call.writer.bytes
-            self._metrics.count("cdp_reply_frames_total", operation, by=call.writer.frames)
-        self._metrics.count("cdp_requests_total", operation, str(status))
-        self._metrics.observe("cdp_request_seconds", elapsed, operation)
-        self._metrics.count("cdp_reply_bytes_total", operation, by=call.sent_bytes)
-        if status == _STATUS_CANCELLED:
-            self._metrics.count("cdp_requests_cancelled_total", operation)
-        self.stats[call.operation.name].record(elapsed, status)
-        fields: dict[str, Any] = {"operation": operation, "status": status, "elapsed_ms": round(elapsed * 1000, 1)}
-        if workspace := call.received.headers.get(names.WORKSPACE):
-            fields["workspace"] = workspace[:36]
-        if call.writer is not None:
-            fields["frames"] = call.writer.frames
-        logs.log(logging.INFO, "request", bytes=call.sent_bytes, **fields)
 
     async def _credited(self, message: Msg) -> None:
         call = self._by_credit.get(message.subject[len(self._credit_prefix) :])
@@ -236,7 +216,7 @@ class Calls:
             if call.writer is not None:
                 await call.writer.alive()
             else:
-                await self._publish(call.received.inbox, b"", {names.FRAME: "alive"})
+                await self._publish(call.received.inbox, b"", {names.FRAME: ALIVE})
         except ReaderGone:
             call.stop(asyncio.get_running_loop().time())
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from contracts import headers as names
 from contracts import subjects
 from contracts.base import encode
 from contracts.caching import CachePolicy
 from contracts.errors import TooLarge
+from services.kit.service_call import ActiveCall
 from services.kit.service_types import Answer, RequestContext, Stream
 from services.kit.streaming import WHOLE_BYTES, FrameWriter, Publish
 
-if TYPE_CHECKING:
-    from services.kit.service_calls import ActiveCall
-
-OpenStream = Callable[["ActiveCall", Mapping[str, str]], FrameWriter]
+OpenStream = Callable[[ActiveCall, Mapping[str, str]], FrameWriter]
 
 
 async def send_result(

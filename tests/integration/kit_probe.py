@@ -150,7 +150,8 @@ async def serving(probe: ProbeService, settings: Settings) -> AsyncIterator[Serv
 class NatsServer:
     """A nats-server of a test's own, which may be killed and started again on the same port."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -164,7 +165,9 @@ class NatsServer:
         command = shutil.which("nats-server", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         assert command is not None, "the nats-server wheel is not installed"
         self._process = subprocess.Popen(
-            [command, "-a", "127.0.0.1", "-p", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [command, "-a", "127.0.0.1", "-p", str(self.port), *self._options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 10
         while True:
@@ -183,9 +186,9 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def nats_server() -> Iterator[NatsServer]:
+def nats_server(*options: str) -> Iterator[NatsServer]:
     """Run a nats-server on a free port."""
-    server = NatsServer()
+    server = NatsServer(*options)
     server.start()
     try:
         yield server

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client as Connection
@@ -107,6 +108,14 @@ async def test_a_service_can_leave_while_nats_is_away(client: RpcClient, server:
         started = time.monotonic()
         assert await service.leave() == 0
         assert time.monotonic() - started < 5
+
+
+async def test_a_service_that_nats_refuses_a_subject_does_not_start(tmp_path: Path) -> None:
+    config = tmp_path / "nats.conf"
+    config.write_text('authorization { users = [{user: u, password: p, permissions: {subscribe: {deny: "cdp.>"}}}] }')
+    with kit.nats_server("-c", str(config)) as server, pytest.raises(PermissionError, match="permissions violation"):
+        async with serving(ProbeService(), Settings(nats_url=server.url.replace("//", "//u:p@"))):
+            raise AssertionError("it started")
 
 
 async def test_a_service_that_never_saw_nats_can_leave() -> None:

@@ -11,6 +11,7 @@ from nats.aio.client import Client as Connection
 from nats.aio.msg import Msg
 
 from contracts import headers as names
+from contracts import subjects
 from contracts.base import encode
 from contracts.errors import DeadlineExceeded, NotFound, Unavailable
 from contracts.operations import Operation
@@ -116,11 +117,39 @@ async def test_the_source_never_runs_more_than_a_window_ahead_of_its_reader(
 
 
 async def test_several_streams_and_calls_share_a_connection(client: RpcClient, app: ServiceApp) -> None:
-    replies = await asyncio.gather(*(ask(client, kit.ROWS, size=40 + number) for number in range(3)))
+    replies = await asyncio.gather(*(ask(client, kit.ROWS, size=40 + number) for number in range(2)))
     bodies = asyncio.gather(*(reply.read() for reply in replies))
     for _ in range(20):
         assert (await ask(client, kit.ECHO)).body
-    assert [len(body) for body in await bodies] == [(40 + number) * len(BLOCK) for number in range(3)]
+    assert [len(body) for body in await bodies] == [(40 + number) * len(BLOCK) for number in range(2)]
+
+
+async def test_slow_readers_take_no_place_from_other_requests(
+    client: RpcClient, app: ServiceApp, probe: ProbeService
+) -> None:
+    streams = [await ask(client, kit.ROWS, size=500) for _ in range(2)]  # half of the places
+    with pytest.raises(Unavailable, match="being streamed"):
+        await ask(client, kit.ROWS, size=500)
+    started = time.monotonic()
+    await asyncio.gather(*(ask(client, kit.WAIT, seconds=0.2) for _ in range(4)))
+    assert time.monotonic() - started < 0.39
+    for stream in streams:
+        await stream.aclose()
+    await eventually(lambda: probe.cancelled == 3, 1)
+    assert app.metrics.registry.get_sample_value("cdp_requests_in_flight") == 0
+    assert app.metrics.registry.get_sample_value("cdp_requests_waiting") == 0
+
+
+async def test_a_second_cancellation_does_no_harm(
+    client: RpcClient, connection: Connection, app: ServiceApp, probe: ProbeService
+) -> None:
+    reply = await ask(client, kit.ROWS, size=500)
+    (inbox,) = app.calls._active
+    for _ in range(3):
+        await connection.publish(subjects.CANCEL, inbox.encode())
+    await eventually(lambda: probe.cancelled == 1, 1)
+    await reply.aclose()
+    assert (await ask(client, kit.ECHO)).body
 
 
 async def test_an_error_before_the_first_chunk_is_a_plain_error(client: RpcClient, app: ServiceApp) -> None:
