@@ -8,8 +8,8 @@ TESTS := $(wildcard tests/unit tests/oracle tests/integration tests/e2e tests/fa
 PYTEST := $(BIN)/python -m pytest -m "not bench"
 ARGS ?=
 
-.PHONY: help setup setup/dev up status settings migrate/up migrate/down clickhouse/up clickhouse/down run/api run/workers \
-	load demo test test/unit test/integration test/faults bench lint format lock
+.PHONY: help setup setup/dev up up/stores status settings migrate/up migrate/down clickhouse/up clickhouse/down \
+	run/api run/workers load demo test test/unit test/integration test/faults bench lint format lock
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z\/]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ setup/dev: ## The same, with what the tests need
 
 up: setup ## Run everything on this machine; Ctrl-C stops it
 	@exec $(BIN)/cdp up
+
+up/stores: setup ## The servers alone; start services with run/api and run/workers
+	@exec $(BIN)/cdp up --stores
 
 status: setup ## Show what runs
 	@$(BIN)/cdp status

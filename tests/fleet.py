@@ -21,7 +21,7 @@ from deploy.embedded.home import PROJECT, Home
 from deploy.embedded.ports import Ports
 from services.kit.settings import Settings, load
 
-COMMAND = (sys.executable, "-c", "from deploy.cli.main import main; main()")
+COMMAND = (sys.executable, "-m", "deploy.cli.main")
 
 
 @dataclass

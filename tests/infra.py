@@ -83,7 +83,7 @@ def embedded_servers() -> Iterator[EmbeddedServers]:
     """Run the embedded servers on free ports in a temporary folder, migrated."""
     folder = Path(tempfile.mkdtemp(prefix="cdp-test-"))
     home = Home.at(folder)
-    servers = EmbeddedServers(home, embedded_stores(home, (), spare_ports()))
+    servers = EmbeddedServers(home, embedded_stores(home, (), spare_ports(), durable=False))
     try:
         servers.start()
         migrate(servers.settings)

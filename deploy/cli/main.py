@@ -21,6 +21,8 @@ _COMMANDS: Final = MappingProxyType(
         "settings": "deploy.cli.settings:settings",
         "migrate": "deploy.cli.migrate:migrate",
         "clickhouse": "deploy.cli.migrate:clickhouse",
+        "load": "deploy.cli.load.command:load",
+        "demo": "deploy.cli.demo.command:demo",
     }
 )
 
@@ -51,3 +53,7 @@ def main() -> None:
         cli()
     except (EmbeddedError, SettingsError) as error:
         sys.exit(f"cdp: {error}")
+
+
+if __name__ == "__main__":
+    main()

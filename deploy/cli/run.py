@@ -16,9 +16,10 @@ _DEMO_HINT = "`make demo` fills a workspace with 300,000 generated events"
 
 
 @click.command()
-def up() -> None:
+@click.option("--stores", is_flag=True, help="Servers and migrations only; start services with `cdp run`.")
+def up(stores: bool) -> None:
     """Start everything on this machine: servers, migrations, services. Ctrl-C stops it."""
-    sys.exit(embedded.up(_report))
+    sys.exit(embedded.up((), _report_stores) if stores else embedded.up(services.ALL, _report))
 
 
 @click.command()
@@ -60,6 +61,16 @@ ready after {seconds:.1f} s
       -H 'Content-Type: application/json' -d '{{"kind": "names"}}'
 
   Ctrl-C stops everything."""
+
+
+def _report_stores(settings: Settings, seconds: float) -> str:
+    return f"""\
+the servers are ready after {seconds:.1f} s
+
+  data       {settings.home}   logs in {Path(settings.home) / "logs"}
+  services   `make run/api` and `make run/workers` in other terminals
+
+  Ctrl-C stops the servers."""
 
 
 def _api(settings: Settings) -> str:

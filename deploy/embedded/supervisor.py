@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -212,7 +213,7 @@ class Supervisor:
         elif slot.due is not None and slot.due <= time.monotonic():
             try:
                 self._launch(slot)
-            except (EmbeddedError, OSError) as error:
+            except (EmbeddedError, OSError, subprocess.SubprocessError) as error:
                 self._output.say(f"{slot.unit.name} does not start: {error}")
                 self._postpone(slot)
 
@@ -238,11 +239,15 @@ class Supervisor:
 
     def _write_down(self) -> None:
         running = [(slot.unit, slot.child.pid) for slot in self._slots.values() if slot.child is not None]
-        self._record(
-            Record(name=unit.name, pid=pid, started=started, stop_signal=int(unit.stop_signal))
-            for unit, pid in running
-            if (started := started_at(pid)) is not None
-        )
+        try:
+            self._record(
+                Record(name=unit.name, pid=pid, started=started, stop_signal=int(unit.stop_signal))
+                for unit, pid in running
+                if (started := started_at(pid)) is not None
+            )
+        except OSError as error:
+            # A full disk is no reason to end everything.
+            self._output.say(f"cannot write down what runs: {error}")
 
     def _asked_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
 from deploy.embedded import environment, records, services
 from deploy.embedded.home import EmbeddedError, Home, Lock
 from deploy.embedded.output import Output
-from deploy.embedded.ports import Ports, is_free
+from deploy.embedded.ports import HOST, Ports, is_free
 from deploy.embedded.process import fork
 from deploy.embedded.stores.base import Store, answers
 from deploy.embedded.stores.selection import embedded_stores
 from deploy.embedded.supervisor import Stopped, Supervisor, Unit, describe
 from services.kit.settings import PREFIX, Settings, load
 
+_PATIENCE_SECONDS = 20.0
 _STORE_SECONDS = 90.0
 """Long enough for PostgreSQL and ClickHouse to recover after a kill."""
 
 
-def up(report: Callable[[Settings, float], str]) -> int:
-    """Run everything until a signal; return the exit status.
+def up(names: Sequence[str], report: Callable[[Settings, float], str]) -> int:
+    """Run the servers and the named services until a signal; return the exit status.
 
     Servers whose URL the user has set are not started. `report` makes the text shown once all is ready, from the
     settings and the seconds it took.
@@ -45,7 +48,8 @@ def up(report: Callable[[Settings, float], str]) -> int:
         if left:
             output.say(f"the last run was killed; ended what it left: {', '.join(left)}")
         with Supervisor(output, partial(records.save, home)) as supervisor:
-            return _run(supervisor, output, stores, settings, lambda: report(settings, time.monotonic() - begun))
+            run = _Run(supervisor, output, settings, stores, names)
+            return run.until_signal(lambda: report(settings, time.monotonic() - begun))
     finally:
         environment.forget(home)
         lock.release()
@@ -61,42 +65,69 @@ def run(names: Sequence[str], replicas: int, settings: Settings) -> int:
         units = list(services.units(names, settings, replicas, supervisor.detach))
         supervisor.start(units)
         supervisor.serve()
-        supervisor.stop([unit.name for unit in units])
+        _stop(supervisor, [unit.name for unit in units])
     return 0
 
 
-def _run(
-    supervisor: Supervisor, output: Output, stores: Sequence[Store], settings: Settings, report: Callable[[], str]
-) -> int:
-    store_names = [store.name for store in stores]
-    units = list(services.units(services.ALL, settings, 1, supervisor.detach))
-    status = 0
-    try:
-        supervisor.start(map(_store_unit, stores))
+@dataclass(frozen=True)
+class _Run:
+    """One run of a home, from the first server's start to the last one's end."""
+
+    supervisor: Supervisor
+    output: Output
+    settings: Settings
+    stores: Sequence[Store]
+    services: Sequence[str]
+
+    def until_signal(self, report: Callable[[], str]) -> int:
+        """Start all of it, say so, keep it running; return the exit status."""
+        status = 0
+        try:
+            self._start()
+            self.output.say(report())
+            self.supervisor.serve()
+        except Stopped:
+            pass
+        except EmbeddedError as error:
+            self.output.say(str(error))
+            status = 1
+        self.output.say("stopping")
+        _stop(self.supervisor, self.services)
+        self.supervisor.stop([store.name for store in self.stores])
+        self.output.say("stopped")
+        self.output.close()
+        return status
+
+    def _start(self) -> None:
+        self.supervisor.start(map(_store_unit, self.stores))
         # The imports cost more than the servers' start: both at once.
-        for _ in services.preload(services.ALL):
-            supervisor.turn(0)
-        supervisor.wait(store_names, _STORE_SECONDS)
-        _migrate(supervisor, settings)
-        supervisor.start(units)
-        gateway = settings.api_port
-        while not answers(gateway, "/ready"):
-            supervisor.turn(0.05)
-        output.say(report())
-        supervisor.serve()
-    except Stopped:
-        pass
-    except EmbeddedError as error:
-        output.say(str(error))
-        status = 1
-    output.say("stopping")
+        for _ in services.preload(self.services):
+            self.supervisor.turn(0)
+        self.supervisor.wait([store.name for store in self.stores], _STORE_SECONDS)
+        self._migrate()
+        self.supervisor.start(services.units(self.services, self.settings, 1, self.supervisor.detach))
+        if "gateway" in self.services:
+            self._wait_for_gateway()
+
+    def _migrate(self) -> None:
+        start = partial(fork, partial(_migrate_here, self.settings), detach=self.supervisor.detach)
+        status = self.supervisor.run_once(Unit(name="migrate", start=start))
+        if status != 0:
+            raise EmbeddedError(f"the migrations failed ({describe(status)})")
+
+    def _wait_for_gateway(self) -> None:
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while not answers(self.settings.api_port, "/ready"):
+            self.supervisor.turn(0.05)
+            if time.monotonic() > patience:
+                patience = math.inf
+                self.output.say(f"not ready yet: http://{HOST}:{self.settings.api_port}/ready says what is missing")
+
+
+def _stop(supervisor: Supervisor, names: Sequence[str]) -> None:
     # The gateway first: what it has accepted still finds the services, and they their stores.
-    supervisor.stop(["gateway"])
-    supervisor.stop([unit.name for unit in units])
-    supervisor.stop(store_names)
-    output.say("stopped")
-    output.close()
-    return status
+    for group in (["gateway"], [name for name in names if name != "gateway"]):
+        supervisor.stop(group)
 
 
 def _choose(home: Home, own: dict[str, str]) -> tuple[list[Store], Settings]:
@@ -133,14 +164,6 @@ def _store_unit(store: Store) -> Unit:
         stop_signal=store.stop_signal,
         is_ready=store.is_ready,
     )
-
-
-def _migrate(supervisor: Supervisor, settings: Settings) -> None:
-    status = supervisor.run_once(
-        Unit(name="migrate", start=partial(fork, partial(_migrate_here, settings), detach=supervisor.detach))
-    )
-    if status != 0:
-        raise EmbeddedError(f"the migrations failed ({describe(status)})")
 
 
 def _migrate_here(settings: Settings) -> None:

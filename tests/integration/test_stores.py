@@ -29,7 +29,7 @@ ALL = {"nats_url", "postgres_url", "clickhouse_url", "redis_url"}
 
 def only(folder: Path, *urls: str) -> EmbeddedServers:
     home = Home.at(folder)
-    return EmbeddedServers(home, embedded_stores(home, ALL - set(urls), spare_ports()))
+    return EmbeddedServers(home, embedded_stores(home, ALL - set(urls), spare_ports(), durable=False))
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded.home import PROJECT, Home, write_private
-from deploy.embedded.ports import HOST, is_free
+from deploy.embedded.ports import HOST
 from deploy.embedded.process import Command
+from deploy.embedded.stores.base import answers
 
 USER = "default"
 DATABASE = "cdp"
@@ -46,7 +47,7 @@ class ClickHouse:
 
     def is_ready(self) -> bool:
         """Tell whether it serves."""
-        return not is_free(self.port)
+        return answers(self.http_port, "/ping")
 
     def settings(self) -> Mapping[str, str]:
         """Return the settings that point at it."""

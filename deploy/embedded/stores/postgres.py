@@ -29,6 +29,8 @@ class Postgres:
 
     home: Home
     port: int
+    durable: bool = True
+    """False: nothing waits for the disk, and a power cut may lose everything. For tests."""
     name: str = "postgres"
     stop_signal: signal.Signals = signal.SIGINT
     """Fast shutdown: disconnects clients and closes the data in order. (SIGTERM would wait for the clients.)"""
@@ -90,6 +92,7 @@ class Postgres:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "cluster_name": "cdp",
+            "fsync": "on" if self.durable else "off",
         }
         return ["-D", str(self._data), *(part for key, value in values.items() for part in ("-c", f"{key}={value}"))]
 
@@ -104,6 +107,7 @@ class Postgres:
                 str(programs / "initdb"),
                 *("-D", str(fresh), "-U", USER, "-A", "scram-sha-256", "--pwfile", str(self._password_file)),
                 *("-E", "UTF8", "--locale", "C.UTF-8", "--no-instructions"),
+                *(() if self.durable else ("--no-sync",)),
             ]
         )
         fresh.rename(self._data)

@@ -18,13 +18,14 @@ Choose = Callable[[int], int]
 """Takes the usual port of a server and returns the one it gets."""
 
 
-def embedded_stores(home: Home, external: Collection[str], choose: Choose) -> list[Store]:
+def embedded_stores(home: Home, external: Collection[str], choose: Choose, *, durable: bool = True) -> list[Store]:
     """Return the servers to run here, slowest to start first.
 
     Args:
         home: where they keep their data.
         external: names of the settings the user has set; a server whose URL is among them is not embedded.
         choose: picks their ports.
+        durable: False spares the waits for the disk, for tests.
     """
     usual = Settings()
     stores: list[Store] = []
@@ -32,7 +33,7 @@ def embedded_stores(home: Home, external: Collection[str], choose: Choose) -> li
         tcp, http = _port(usual.clickhouse_url), _port(usual.clickhouse_http_url)
         stores.append(ClickHouse(home=home, port=choose(tcp), http_port=choose(http)))
     if "postgres_url" not in external:
-        stores.append(Postgres(home=home, port=choose(_port(usual.postgres_url))))
+        stores.append(Postgres(home=home, port=choose(_port(usual.postgres_url)), durable=durable))
     if "nats_url" not in external:
         stores.append(Nats(home=home, port=choose(_port(usual.nats_url)), monitoring_port=choose(8222)))
     if "redis_url" not in external:
