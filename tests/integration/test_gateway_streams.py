@@ -81,18 +81,31 @@ async def test_parquet_is_not_compressed_again(one: Served, services: Responder)
 async def test_a_client_that_does_not_read_stops_the_service_after_some_megabytes(
     one: Served, services: Responder
 ) -> None:
-    services.respond = lambda message: services.stream(message, blocks(5_000), NDJSON)
-    async with one.ask(Accept=NDJSON) as response:
-        await response.content.readany()
-        settled = -1
-        while settled != services.sent:
-            settled = services.sent
-            await asyncio.sleep(0.5)
-        # The window between service and gateway, and the two sockets' buffers between gateway and client.
-        assert settled < WINDOW_BYTES + 16 * 1024 * 1024 < 5_000 * len(BLOCK)
-        for _ in range(200):
-            await response.content.readany()
-        await until(lambda: services.sent > settled)
+    services.respond = lambda message: services.stream(message, blocks(1_000), NDJSON)
+    reader, writer = await asyncio.open_connection("127.0.0.1", one.port, limit=65_536)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    head = f"POST /query/events HTTP/1.1\r\nHost: x\r\nX-Workspace-Id: {one.workspace}\r\n"
+    writer.write(f"{head}Content-Type: application/json\r\nAccept: {NDJSON}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    settled = -1
+    while settled != services.sent or not settled:
+        settled = services.sent
+        await asyncio.sleep(0.5)
+    # The window between service and gateway, and the two sockets' buffers between gateway and client.
+    assert settled < WINDOW_BYTES + 40 * 1024 * 1024 < 1_000 * len(BLOCK)
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    assert await asyncio.wait_for(_count(reader), 30) == 1_000 * len(BLOCK)
+    writer.close()
+
+
+async def _count(reader: asyncio.StreamReader) -> int:
+    """Read a chunked answer to its end and return the bytes of its body."""
+    while await reader.readline() != b"\r\n":
+        pass
+    total = 0
+    while size := int(await reader.readline(), 16):
+        await reader.readexactly(size + 2)
+        total += size
+    return total
 
 
 async def test_a_client_that_leaves_stops_the_stream_within_a_second(one: Served, services: Responder) -> None:
