@@ -35,6 +35,8 @@ def check(connection: Connection, statement: Statement, table_functions: frozens
     lines = [str(json.loads(row)[0]) for row in rows.splitlines()]
     if not lines or not lines[0].startswith(_ROOTS):
         raise _readonly()
+    if any(line.strip() == "Set" for line in lines):
+        raise ServerError(164, "Cannot modify settings in readonly mode")
     for line in lines:
         found = _FUNCTION.match(line)
         if found and ((name := found[1].lower()) in table_functions - _TABLE_FUNCTIONS or _SCALARS.match(name)):

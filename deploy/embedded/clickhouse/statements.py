@@ -26,13 +26,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Statement:
-    """``sql`` is what to run: for a SELECT without its FORMAT clause, for an INSERT up to SETTINGS, VALUES or FORMAT.
+    """``sql`` is what to run: a SELECT without its FORMAT clause, an INSERT up to its SETTINGS, VALUES or FORMAT.
 
     ``format`` is the format asked for. Of an INSERT: ``table``, the target as written (``FUNCTION f(…)`` included),
     ``columns``, the list without its parentheses, and ``settings``, the SETTINGS clause; when its data stands in the
-    text (kind OTHER, ``sql`` the whole of it) also ``data_start``, where that begins, and ``insert``, what ``sql`` would
-    be without it. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of KILL QUERY: ``condition``, what
-    follows WHERE, and ``mode``, SYNC, ASYNC or TEST.
+    text (kind OTHER, ``sql`` the whole of it) also ``data_start``, where that begins, and ``insert``, what precedes
+    SETTINGS, VALUES or FORMAT. Of SET: ``assignments``, name to literal. Of USE: ``database``. Of KILL QUERY:
+    ``condition``, what follows WHERE, and ``mode``, SYNC, ASYNC or TEST.
     """
 
     kind: Kind

@@ -84,7 +84,9 @@ async def test_inline_values_and_insert_select_work(connection: Connection) -> N
 
 async def test_a_failed_insert_tells_its_error_and_leaves_the_connection_usable(connection: Connection) -> None:
     table = f"t_{uuid.uuid4().hex}"
-    await fetch(connection, f"CREATE TABLE {table} (id UInt64, CONSTRAINT c CHECK id < 5) ENGINE = MergeTree ORDER BY id")
+    await fetch(
+        connection, f"CREATE TABLE {table} (id UInt64, CONSTRAINT c CHECK id < 5) ENGINE = MergeTree ORDER BY id"
+    )
     with pytest.raises(ServerException) as raised:
         async with connection.cursor() as cursor:
             await cursor.execute(f"INSERT INTO {table} (id) VALUES", [(1,), (9,)])
@@ -164,7 +166,9 @@ async def test_a_wrong_password_is_refused_as_an_unknown_user_is(front: Front) -
 
 async def test_external_tables_are_seen_by_their_query_only(connection: Connection) -> None:
     async with connection.cursor() as cursor:
-        cursor.set_external_table("ids", [("x", "UInt32"), ("s", "String")], [{"x": n, "s": str(n)} for n in range(500)])
+        cursor.set_external_table(
+            "ids", [("x", "UInt32"), ("s", "String")], [{"x": n, "s": str(n)} for n in range(500)]
+        )
         await cursor.execute("SELECT sum(x), max(length(s)) FROM ids")
         assert await cursor.fetchall() == [(sum(range(500)), 3)]
     with pytest.raises(ServerException) as raised:
@@ -240,7 +244,9 @@ async def test_engine_features_of_the_event_tables_pass_through(plain: Connectio
         "min_age_to_force_merge_seconds = 1, deduplicate_merge_projection_mode = 'rebuild'",
     )
     await fetch(plain, f"CREATE TABLE {table}_sum (s String, n UInt64) ENGINE = SummingMergeTree ORDER BY s")
-    await fetch(plain, f"CREATE MATERIALIZED VIEW {table}_mv TO {table}_sum AS SELECT s, count() n FROM {table} GROUP BY s")
+    await fetch(
+        plain, f"CREATE MATERIALIZED VIEW {table}_mv TO {table}_sum AS SELECT s, count() n FROM {table} GROUP BY s"
+    )
     for value in (1, 2, 3):
         await fetch(plain, f"INSERT INTO {table} (id, v, s) VALUES (7, {value}, 'k')")
     assert await fetch(plain, f"SELECT id, v FROM {table} FINAL") == [(7, 3)]

@@ -17,7 +17,9 @@ ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 
 
 async def running(connection: Connection, sql: str) -> int:
     """Engine queries of that text."""
-    rows = await fetch(connection, f"SELECT count() FROM system.processes WHERE query LIKE '%{sql}%' AND query NOT LIKE '%processes%'")
+    rows = await fetch(
+        connection, f"SELECT count() FROM system.processes WHERE query LIKE '%{sql}%' AND query NOT LIKE '%processes%'"
+    )
     return int(rows[0][0])
 
 
@@ -91,8 +93,10 @@ async def test_kill_query_knows_the_id_the_client_gave(front: Front, plain: Conn
 
 
 async def test_kill_query_reaches_an_insert_select_and_a_streaming_select(front: Front, plain: Connection) -> None:
-    for sql in ("INSERT INTO FUNCTION null('n UInt64') SELECT number FROM numbers(1000000000000)",
-                "SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) % 1000000 = 0"):
+    for sql in (
+        "INSERT INTO FUNCTION null('n UInt64') SELECT number FROM numbers(1000000000000)",
+        "SELECT number FROM numbers(1000000000000) WHERE sipHash64(number) % 1000000 = 0",
+    ):
         query_id = f"mine-{uuid.uuid4().hex}"
         async with front.connection() as connected:
             task = asyncio.create_task(fetch(connected, sql, query_id=query_id))
