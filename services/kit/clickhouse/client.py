@@ -27,6 +27,7 @@ _READING: Final[Mapping[str, Any]] = {
 }
 STREAM_ROWS: Final = 16_384
 """Rows of a streamed block: it must fit in memory, and decoding one holds the event loop for some milliseconds."""
+_AGAIN: Final = "-again"
 _QUERY_ROWS: Final = 65_536
 _APART_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 60.0
@@ -114,8 +115,10 @@ class ClickHouse:
             except Unavailable:
                 if not reused or wire.connected:
                     raise
-                # It died in the pool, before any answer came; asking twice does no harm. Once more, on a new one.
-                header = await _ask(wire, sql, settings, query_id, external, deadline)
+                # It died in the pool, before any answer came; asking twice does no harm. Under another id, for a server
+                # that is still there may not know yet that the first is in vain.
+                self._kill_soon(query_id)
+                header = await _ask(wire, sql, settings, query_id + _AGAIN, external, deadline)
             yield RowStream(wire, header, deadline)
 
     async def execute(
@@ -186,7 +189,7 @@ class ClickHouse:
         Raises:
             Unavailable, ClickHouseError: as `query`.
         """
-        await self._apart(f"KILL QUERY WHERE query_id = {literals.string(query_id)} ASYNC")
+        await self._kill(query_id, query_id + _AGAIN)
 
     @asynccontextmanager
     async def _lease(self, query_id: str, timeout: float) -> AsyncIterator[tuple[Wire, float]]:
@@ -197,7 +200,7 @@ class ClickHouse:
                 yield wire, deadline
             finally:
                 if wire.pending:
-                    self._kill_soon(query_id)
+                    self._kill_soon(query_id, query_id + _AGAIN)
 
     async def _apart(self, sql: str) -> None:
         wire = self._pool.wire()
@@ -209,19 +212,22 @@ class ClickHouse:
         finally:
             wire.drop()
 
-    def _kill_soon(self, query_id: str) -> None:
+    async def _kill(self, *query_ids: str) -> None:
+        await self._apart(f"KILL QUERY WHERE query_id IN ({', '.join(map(literals.string, query_ids))}) ASYNC")
+
+    def _kill_soon(self, *query_ids: str) -> None:
         """Kill in the background: whoever leaves is not kept waiting, and the error raised stays their own."""
-        task = asyncio.get_running_loop().create_task(self._kill_quietly(query_id))
+        task = asyncio.get_running_loop().create_task(self._kill_quietly(*query_ids))
         self._kills.add(task)
         task.add_done_callback(self._kills.discard)
 
-    async def _kill_quietly(self, query_id: str) -> None:
+    async def _kill_quietly(self, *query_ids: str) -> None:
         try:
-            await self.kill(query_id)
+            await self._kill(*query_ids)
         except Unavailable:
-            _log.debug("query %s was not killed: the server is away", query_id)
+            _log.debug("query %s was not killed: the server is away", query_ids[0])
         except (CdpError, ClickHouseError) as error:
-            _log.warning("query %s was not killed: %s", query_id, error)
+            _log.warning("query %s was not killed: %s", query_ids[0], error)
 
 
 async def _ask(

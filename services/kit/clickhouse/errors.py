@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from typing import Final
 
 from asynch.errors import (
@@ -18,7 +19,9 @@ from contracts.errors import CdpError, LimitExceeded, TooManyRequests, Unavailab
 
 LOST: Final = (
     OSError,  # refused, reset; TimeoutError is one
-    EOFError,  # asyncio.IncompleteReadError is one
+    EOFError,
+    IndexError,  # this and the next: asynch 0.4.0 reads on where the bytes ended
+    struct.error,
     NetworkError,
     OperationalError,  # closed in the middle of a packet
     UnexpectedPacketFromServerError,
