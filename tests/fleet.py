@@ -32,11 +32,16 @@ class Fleet:
     environ: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it; does not wait."""
         with self.output_file.open("ab") as output:
             self.process = subprocess.Popen(
-                [*COMMAND, "up"], cwd=PROJECT, env=self.variables, stdout=output, stderr=output, start_new_session=True
+                [*COMMAND, "up", *options],
+                cwd=PROJECT,
+                env=self.variables,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     def wait_ready(self, seconds: float = 60.0) -> None:

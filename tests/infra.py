@@ -18,7 +18,7 @@ from deploy.embedded.process import Child, Command
 from deploy.embedded.stores.base import Store
 from deploy.embedded.stores.selection import embedded_stores, spare_ports
 from deploy.migrations import run as migrations
-from services.kit.settings import Settings
+from services.kit.settings import PREFIX, Settings, load
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -36,7 +36,8 @@ class EmbeddedServers:
     def settings(self) -> Settings:
         """Settings that point at them."""
         found = {name: value for store in self.stores for name, value in store.settings().items()}
-        return Settings(home=str(self.home.root), **found)
+        found["home"] = str(self.home.root)
+        return load({f"{PREFIX}{name.upper()}": value for name, value in found.items()})
 
     def pid(self, name: str) -> int:
         """Return the process id of a server: nats, postgres, clickhouse or redis."""

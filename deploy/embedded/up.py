@@ -57,6 +57,9 @@ def up(names: Sequence[str], report: Callable[[Settings, float], str]) -> int:
 
 def run(names: Sequence[str], replicas: int, settings: Settings) -> int:
     """Run services alone, against servers that run elsewhere, until a signal."""
+    for name, port in (("gateway", settings.api_port), ("fleet", settings.workers_port)):
+        if name in names and port and not is_free(port):
+            raise EmbeddedError(f"port {port} is in use: the {name} runs already, or something else does")
     output = Output(None, sys.stdout, width=10)
     with Supervisor(output, lambda _records: None) as supervisor:
         with suppress(Stopped):

@@ -95,7 +95,7 @@ async def test_redis_wants_the_password(servers: EmbeddedServers) -> None:
 async def test_redis_forgets_the_least_used_when_full(servers: EmbeddedServers) -> None:
     async with redis.Redis.from_url(servers.settings.redis_url) as client:
         assert (await client.config_get("maxmemory-policy"))["maxmemory-policy"] == "allkeys-lru"
-        assert int((await client.config_get("maxmemory"))["maxmemory"]) > 0
+        assert (await client.config_get("maxmemory"))["maxmemory"] not in (None, "0")
 
 
 async def test_postgres_gets_a_new_password_when_run_was_deleted(postgres: EmbeddedServers) -> None:

@@ -104,6 +104,27 @@ def test_replicas_run_beside_it(running: Fleet) -> None:
     eventually(lambda: _replicas(running) == 1, 20)
 
 
+def test_a_service_whose_port_is_taken_says_so(running: Fleet) -> None:
+    refused = running.command("run", "api")
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == f"cdp: port {running.settings.api_port} is in use: the gateway runs already, or something else does\n"
+    )
+
+
+def test_services_run_apart_from_the_servers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with fleet(tmp_path_factory.mktemp("fleet") / "home") as servers:
+        servers.start("--stores")
+        eventually(lambda: "the servers are ready" in servers.output, 60, lambda: servers.output)
+        assert set(servers.pids) == set(STORES)
+        with servers.beside("run", "workers"), servers.beside("run", "api", "--replicas", "2"):
+            servers.wait_ready()
+            eventually(lambda: _replicas(servers) == 2, 20)
+            assert status_of(f"http://127.0.0.1:{servers.settings.workers_port}/health") == 200
+        assert servers.stop() == 0
+
+
 def _replicas(running: Fleet) -> int:
     return len(running.readiness()["services"]["query"]["replicas"])
 
