@@ -25,7 +25,7 @@ from services.kit.clickhouse import Result
 from services.kit.service import Answer, RequestContext
 from services.query import fields
 from services.query.catalog_sql import names_sql, values_sql
-from services.query.events_sql import Rows, columns_of
+from services.query.events_sql import Rows, check_names, columns_of
 from services.query.frame import Frame
 from services.query.resources import Query, Resources
 
@@ -43,6 +43,8 @@ async def catalog(resources: Resources, request: CatalogRequest, context: Reques
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     frame = await resources.settle(request, context)
+    if not isinstance(request, CatalogNames):
+        check_names(request.names, frame)
     query = resources.query(context)
     result: CatalogResult
     if isinstance(request, CatalogNames):

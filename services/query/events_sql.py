@@ -75,7 +75,16 @@ def check(request: EventsRequest, frame: Frame) -> None:
     """
     if request.where is not None:
         check_predicate(request.where, frame.tables)
-    if request.names and not set(frame.tables) & NAME_COLUMN.keys():
+    check_names(request.names, frame)
+
+
+def check_names(names: Sequence[str], frame: Frame) -> None:
+    """Refuse names where no table has any.
+
+    Raises:
+        InvalidRequest: at /names.
+    """
+    if names and not set(frame.tables) & NAME_COLUMN.keys():
         raise InvalidRequest.at("/names", "only track and page events have names")
 
 

@@ -1,0 +1,122 @@
+"""A workspace as its users see it: events written as ingestion writes them, answers read over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import aiohttp
+
+from services.kit import identity
+from services.kit.clickhouse import ClickHouse
+from services.kit.settings import Settings
+
+WRITING = {
+    "input_format_try_infer_dates": "0",
+    "input_format_try_infer_datetimes": "0",
+    "type_json_skip_duplicated_paths": "1",
+    "max_partitions_per_insert_block": "0",
+}
+"""Settings every writer of the event tables uses."""
+
+COLUMNS = {
+    "track": ("event", "properties"),
+    "page": ("name", "properties"),
+    "identify": ("traits",),
+    "group": ("group_id", "traits"),
+}
+
+
+def stamp(milliseconds: int) -> str:
+    """Return a time as the tables and the answers write it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers and body of an HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Api:
+    """One workspace."""
+
+    settings: Settings
+    url: str
+    workspace: UUID
+    http: aiohttp.ClientSession
+
+    async def call(
+        self, path: str, body: Any = None, *, method: str = "POST", accept: str = "application/json", **headers: str
+    ) -> Answer:
+        """Send a request; `body` is a JSON value, or bytes as they are."""
+        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        sent = {"X-Workspace-Id": str(self.workspace), "Accept": accept, "Content-Type": "application/json"}
+        async with self.http.request(method, self.url + path, data=data, headers=sent | headers) as reply:
+            return Answer(reply.status, reply.headers, await reply.read())
+
+    async def events(self, **body: Any) -> list[dict[str, Any]]:
+        """Return all rows of an events query, page after page."""
+        rows: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            answer = await self.call("/query/events", body | ({"cursor": cursor} if cursor else {}))
+            assert answer.status == 200, answer.body
+            rows += answer.json["data"]
+            cursor = answer.json["next_cursor"]
+            if cursor is None:
+                return rows
+
+    async def write(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Insert events (see tests/oracle/events.py for their form) and make their identity links count."""
+        native = urlsplit(self.settings.clickhouse_url)
+        login = {
+            "X-ClickHouse-User": unquote(native.username or "default"),
+            "X-ClickHouse-Key": unquote(native.password or ""),
+        }
+        listed = list(events)
+        for table, columns in COLUMNS.items():
+            rows = [
+                {
+                    "workspace_id": str(self.workspace),
+                    "message_id": event["message_id"],
+                    "user_id": event.get("user_id", ""),
+                    "anonymous_id": event.get("anonymous_id", ""),
+                    "timestamp": stamp(event["timestamp"])[:-1],
+                    "received_at": stamp(event["received_at"])[:-1],
+                    "context": event.get("context", {}),
+                    **{
+                        column: event.get(column, {} if column in ("properties", "traits") else "")
+                        for column in columns
+                    },
+                }
+                for event in listed
+                if event["table"] == table
+            ]
+            if not rows:
+                continue
+            query = {"query": f"INSERT INTO cdp.events_{table} FORMAT JSONEachRow", **WRITING}
+            body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+            url = self.settings.clickhouse_http_url
+            async with self.http.post(url, params=query, data=body, headers=login) as reply:
+                assert reply.status == 200, await reply.text()
+        clickhouse = ClickHouse(self.settings.clickhouse_url, self.settings.clickhouse_http_url, size=1)
+        await clickhouse.start()
+        try:
+            await identity.reload_identity(clickhouse)
+        finally:
+            await clickhouse.close()
