@@ -14,8 +14,8 @@ from .bodies import decoded
 from .errors import ServerError
 from .session import Setting
 from .statements import Kind, Statement, parse
+from .wire import MAX_QUERY
 
-MAX_QUERY = 64 << 20
 HEAD = 1 << 20
 """Bytes of a body read to find where the data of an INSERT in it begins."""
 

@@ -44,8 +44,8 @@ async def serve(arguments: argparse.Namespace) -> None:
         await stop.wait()
         log.info("stopping")
         await _stop_queries(registry)
-        await tcp.stop()
         await http.stop()
+        await tcp.stop()
     finally:
         for task in background:
             task.cancel()

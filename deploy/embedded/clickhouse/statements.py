@@ -76,7 +76,7 @@ def parse(sql: str) -> Statement:
         return Statement(Kind.SELECT, *_strip_format(text, found))
     if head.is_word(*_READS):
         return Statement(Kind.READ, *_strip_format(text, found))
-    if head.is_word("SET") and not found[1:2][0].is_word("ROLE", "DEFAULT", "TRANSACTION"):
+    if head.is_word("SET") and len(found) > 1 and not found[1].is_word("ROLE", "DEFAULT", "TRANSACTION"):
         return Statement(Kind.SET, text, assignments=_assignments(text, found[1:]))
     if head.is_word("USE"):
         return Statement(Kind.USE, text, database=unquote(found[-1].text))

@@ -73,10 +73,12 @@ class TcpServer:
             log.exception("a client's connection failed")
             farewell = protocol.exception(ServerError(1001, "Internal error of the embedded server"))
         finally:
-            self._clients.discard(task)
-            await channel.close(farewell)
-            if session is not None:
-                await session.close()
+            try:
+                await channel.close(farewell)
+                if session is not None:
+                    await session.close()
+            finally:
+                self._clients.discard(task)
 
     async def _greet(self, channel: Channel) -> Session | None:
         """The handshake; None for an HTTP client."""
