@@ -57,6 +57,14 @@ async def check_dependencies(checks: Mapping[str, Check]) -> tuple[Dependency, .
     return tuple(await asyncio.gather(*(_check(name, check) for name, check in checks.items())))
 
 
+async def round_trip(connection: Client) -> float:
+    """Return the seconds to the NATS server and back. Safe to cancel, unlike nats-py's `rtt`: when the PONG comes after
+    that was cancelled, the connection's reader dies of it and the connection hangs until its next pings are missed."""
+    task = asyncio.ensure_future(connection.rtt())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, though nobody may wait any more
+    return await asyncio.shield(task)
+
+
 async def _check(name: str, check: Check) -> Dependency:
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -89,7 +97,7 @@ class Reporter:
 
     async def start(self, connection: Client) -> None:
         """Subscribe. No queue group: every replica answers."""
-        checks: dict[str, Check] = {"nats": connection.rtt, **self._checks}
+        checks: dict[str, Check] = {"nats": lambda: round_trip(connection), **self._checks}
 
         async def answer_health(message: Msg) -> None:
             # In a task of its own: the next question must not wait for a slow check.

@@ -111,20 +111,25 @@ async def drain_subscribers(broker: NatsBroker, connection: Client) -> None:
 
 
 async def _drain(connection: Client, subscriptions: list[Subscription]) -> None:
-    """Do what `Subscription.drain` of nats-py means to do.
-
-    That one writes its PING straight to the socket while its UNSUB still waits in the client's buffer, so the PONG
-    proves nothing: a message the server sends in between finds the subscription gone. Here the buffer is written first.
-    """
+    """Do what `Subscription.drain` of nats-py means to do, but for what `synchronize` says."""
     if not connection.is_connected:
         raise nats.errors.ConnectionReconnectingError
     for subscription in subscriptions:
         await connection._send_unsubscribe(subscription._id)
-    await connection._flush_pending(force_flush=True)
-    await connection.flush()  # the server has seen the UNSUBs: all it sent before is in our queues
+    await synchronize(connection)  # the server has seen the UNSUBs: all it sent before is in our queues
     for subscription in subscriptions:
         await subscription._pending_queue.join()
         await subscription.unsubscribe()
+
+
+async def synchronize(connection: Client) -> None:
+    """Return when the server has seen everything sent so far: subscriptions count, refusals have been reported.
+
+    `Client.flush` of nats-py alone does not do: it writes its PING straight to the socket while what was sent before
+    may still wait in the client's buffer, so the PONG proves nothing. Here the buffer is written first.
+    """
+    await connection._flush_pending(force_flush=True)
+    await connection.flush()
 
 
 async def close_quietly(close: Callable[[], Awaitable[None]]) -> None:

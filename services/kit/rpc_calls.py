@@ -52,7 +52,7 @@ class PendingCall:
                 self.first.set_result((headers, body))
         elif self.reader is not None:
             self.reader.push(headers, body)
-            self.done = frame == END
+            self.done = self.done or frame == END
         elif frame == END:
             self.done = True
             missing = Unavailable("the beginning of the reply was lost", retry_after=1)

@@ -15,7 +15,14 @@ from faststream.nats import NatsBroker
 from contracts.operations import Operation
 from services.kit import telemetry
 from services.kit.health import Reporter
-from services.kit.lifecycle import DRAIN_SECONDS, ConnectionLog, close_quietly, connect_options, drain_subscribers
+from services.kit.lifecycle import (
+    DRAIN_SECONDS,
+    ConnectionLog,
+    close_quietly,
+    connect_options,
+    drain_subscribers,
+    synchronize,
+)
 from services.kit.logs import log
 from services.kit.metrics import Metrics
 from services.kit.micro import MicroService
@@ -127,7 +134,7 @@ class ServiceApp:
         connection = self.broker.connection
         await self.reporter.start(connection)
         await self.micro.start(connection)
-        await connection.flush()  # now the server knows all subscriptions, and has refused those it refuses
+        await synchronize(connection)  # now the server knows all subscriptions, and has refused those it refuses
         if self._watch.refused:
             raise PermissionError("NATS refuses a subscription: " + "; ".join(self._watch.refused))
         log(logging.INFO, "serving", operations=[operation.id for operation in self.service.operations])

@@ -26,6 +26,7 @@ class ActiveCall:
         self.received = received
         self.arrived = arrived
         self.request_id = received.request_id
+        self.deadline = arrived
         self.scope: asyncio.Timeout | None = None
         self.writer: FrameWriter | None = None
         self.has_place = False
@@ -40,6 +41,8 @@ class ActiveCall:
         """Cancel the handler: nobody waits for the answer, or (`stopping`) this process must end."""
         self.cancelled = not stopping
         self.stopping = stopping
+        if self.writer is not None:
+            self.writer.close()
         if self.scope is not None and not self.scope.expired():
             self.scope.reschedule(now)
 

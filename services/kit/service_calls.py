@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Mapping
 
 import nats.errors
@@ -26,6 +25,7 @@ from services.kit.service_types import Handler, Service
 from services.kit.settings import Settings
 from services.kit.streaming import ALIVE, BEAT, SILENCE, FrameWriter, ReaderGone
 
+_LONGEST_INBOX = 256
 _CANCELLED_KEPT = 1024
 """Cancellations remembered, for those that overtake their request."""
 
@@ -42,9 +42,9 @@ class Calls:
         self._most_streams = max(1, settings.query_concurrency // 2)
         self._credit_prefix = f"{subjects.PREFIX}.ctl.v1.credit.{service.name}.{instance}."
         self._numbers = 0
-        self._active: dict[str, ActiveCall] = {}
+        self._active: set[ActiveCall] = set()
         self._by_credit: dict[str, ActiveCall] = {}
-        self._cancelled: deque[str] = deque(maxlen=_CANCELLED_KEPT)
+        self._cancelled: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: Client | None = None
         self._reconnects = 0
@@ -66,8 +66,7 @@ class Calls:
 
     async def _run(self, call: ActiveCall, handler: Handler) -> None:
         logs.request_id.set(call.request_id)
-        inbox = call.received.inbox
-        self._active[inbox] = call
+        self._active.add(call)
         error: CdpError | None = None
         attributes = {"cdp.operation": call.operation.id, "cdp.request_id": call.request_id}
         with telemetry.span(
@@ -86,7 +85,7 @@ class Calls:
                 logs.log(logging.ERROR, "handler failed", error=raised, operation=call.operation.id)
                 error = Internal(f"request {call.request_id}")
             finally:
-                self._active.pop(inbox, None)
+                self._active.discard(call)
             if error is not None:
                 await self._fail(call, error)
             status = STATUS_CANCELLED if call.cancelled else 200 if error is None else error.status
@@ -107,6 +106,7 @@ class Calls:
         if self._waiting >= self._most_waiting:
             self._metrics.count("cdp_requests_shed_total", call.operation.id)
             raise Unavailable("too many requests are waiting", retry_after=1)
+        call.deadline = context.deadline
         if context.deadline <= loop.time():
             raise DeadlineExceeded("the time given for the answer was over on arrival")
         try:
@@ -154,7 +154,9 @@ class Calls:
         self._leave_place(call)
         self._numbers += 1
         token = f"{self._numbers:x}"
-        call.writer = FrameWriter(self._publish, call.received.inbox, self._credit_prefix + token, headers)
+        call.writer = FrameWriter(
+            self._publish, call.received.inbox, self._credit_prefix + token, headers, call.deadline
+        )
         self._by_credit[token] = call
         return call.writer
 
@@ -189,12 +191,14 @@ class Calls:
             call.writer.credit(int(message.data))
 
     async def _cancel(self, message: Msg) -> None:
-        inbox = message.data.decode("utf-8", "replace")
-        call = self._active.get(inbox)
-        if call is None:
-            self._cancelled.append(inbox)  # not here, or not here yet
-        else:
+        inbox = message.data[:_LONGEST_INBOX].decode("utf-8", "replace")
+        found = [call for call in self._active if call.received.inbox == inbox]
+        for call in found:
             call.stop(asyncio.get_running_loop().time())
+        if inbox and not found:
+            self._cancelled[inbox] = None  # not here, or not here yet
+            if len(self._cancelled) > _CANCELLED_KEPT:
+                del self._cancelled[next(iter(self._cancelled))]
 
     async def beat(self) -> None:
         """Run until cancelled: tell callers that the work goes on, stop streams whose reader is dead."""
@@ -205,7 +209,7 @@ class Calls:
             now = loop.time()
             broken = self._connection.stats["reconnects"] != self._reconnects or not self._connection.is_connected
             self._reconnects = self._connection.stats["reconnects"]
-            for call in list(self._active.values()):
+            for call in list(self._active):
                 if call.writer is not None and (broken or now - call.writer.heard > SILENCE):
                     call.stop(now)  # frames were lost, or nobody reads them
                 elif now - call.arrived >= BEAT and call.received.headers.get(names.STREAM) == "1":
@@ -224,7 +228,7 @@ class Calls:
         """Wait for the calls in flight; after `timeout` seconds stop them with Unavailable."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
-        for call in list(self._active.values()):
+        for call in list(self._active):
             call.stop(asyncio.get_running_loop().time(), stopping=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)

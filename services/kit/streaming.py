@@ -47,7 +47,9 @@ class ReaderGone(Exception):
 class FrameWriter:
     """Sends one reply as frames. Not to be shared by tasks: one `send` at a time."""
 
-    def __init__(self, publish: Publish, inbox: str, credit: str, headers: Mapping[str, str]):
+    def __init__(self, publish: Publish, inbox: str, credit: str, headers: Mapping[str, str], deadline: float):
+        self._loop = asyncio.get_running_loop()
+        self._deadline = deadline
         self._publish = publish
         self._inbox = inbox
         self._credit = credit
@@ -60,7 +62,7 @@ class FrameWriter:
         self._gone = False
         self.frames = 0
         self.bytes = 0
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         """Loop time of the reader's last sign of life."""
 
     async def send(self, data: bytes) -> None:
@@ -68,6 +70,7 @@ class FrameWriter:
 
         Raises:
             ReaderGone: `close` was called meanwhile.
+            TimeoutError: the deadline (loop time) has passed.
         """
         if len(data) <= FRAME_BYTES:
             await self._frame(data)
@@ -78,13 +81,16 @@ class FrameWriter:
 
     async def _frame(self, data: bytes | memoryview) -> None:
         size = len(data)
-        while self._ahead and self._ahead + size > WINDOW_BYTES:
+        # Looked at here as well as by the scope around the call: nats-py swallows a cancellation that arrives while it
+        # waits for its socket, and the source would then run on for ever.
+        while not self._gone and self._ahead and self._ahead + size > WINDOW_BYTES:
             self._room.clear()
-            if self._gone:
-                raise ReaderGone
-            await self._room.wait()
+            async with asyncio.timeout_at(self._deadline):
+                await self._room.wait()
         if self._gone:
             raise ReaderGone
+        if self._loop.time() >= self._deadline:
+            raise TimeoutError
         headers = {**self._headers, names.FRAME: str(self.frames), names.CREDIT: self._credit}
         self._headers = {}  # what describes the reply travels once, on frame 0
         self._outstanding.append(size)
@@ -95,7 +101,7 @@ class FrameWriter:
 
     def credit(self, consumed: int) -> None:
         """Note that the reader has consumed `consumed` frames in all. Late and repeated reports do no harm."""
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         while self._consumed < consumed and self._outstanding:
             self._ahead -= self._outstanding.popleft()
             self._consumed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -23,7 +24,7 @@ from contracts import headers as names
 from contracts.errors import CdpError
 from services.kit import logs, telemetry
 from services.kit.fleet import fleet_app
-from services.kit.health import ask_fleet, gather_metrics
+from services.kit.health import ask_fleet, gather_metrics, round_trip
 from services.kit.lifecycle import close_quietly, connect
 from services.kit.rpc import RpcClient
 from services.kit.service_app import ServiceApp
@@ -147,6 +148,15 @@ async def test_a_dependency_that_hangs_is_reported_in_time(connection: Connectio
     async with serving(probe, Settings(nats_url=server.url)):
         (replica,) = await ask_fleet(connection, expected=["probe"])
         assert replica.dependencies[1].problem == "timeout"
+
+
+async def test_a_health_check_that_gives_up_on_nats_leaves_the_connection_working(connection: Connection) -> None:
+    for _ in range(20):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await round_trip(connection)
+    async with asyncio.timeout(1):
+        assert await round_trip(connection) > 0
 
 
 async def test_with_the_services_known_the_answer_does_not_wait(

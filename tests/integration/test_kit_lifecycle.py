@@ -14,6 +14,7 @@ from nats.aio.client import Client as Connection
 from contracts.base import encode
 from contracts.errors import Unavailable
 from services.kit import service_app
+from services.kit.health import ask_fleet
 from services.kit.lifecycle import close_quietly, connect
 from services.kit.rpc import RpcClient
 from services.kit.settings import Settings
@@ -51,6 +52,12 @@ async def _served(client: RpcClient, seconds: float = 20) -> None:
         except Unavailable:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
+
+
+async def _replicas(connection: Connection, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(await ask_fleet(connection, 0.3)) < count:
+        assert time.monotonic() < deadline
 
 
 async def test_a_service_that_starts_before_nats_serves_when_it_comes() -> None:
@@ -125,7 +132,9 @@ async def test_a_service_that_never_saw_nats_can_leave() -> None:
         assert await service.leave() == 0
 
 
-async def test_a_rolling_restart_under_load_fails_no_request(client: RpcClient, server: NatsServer) -> None:
+async def test_a_rolling_restart_under_load_fails_no_request(
+    client: RpcClient, connection: Connection, server: NatsServer
+) -> None:
     served = 0
     stop = asyncio.Event()
 
@@ -137,14 +146,13 @@ async def test_a_rolling_restart_under_load_fails_no_request(client: RpcClient, 
             served += 1
 
     with kit.process(server.url) as first, kit.process(server.url) as second:
-        await _served(client)
-        await asyncio.sleep(1.5)  # until the second serves too
+        await _replicas(connection, 2)
         tasks = [asyncio.create_task(load(number)) for number in range(8)]
         await asyncio.sleep(0.5)
         assert await first.leave() == 0
         before = served
         with kit.process(server.url):
-            await asyncio.sleep(2.5)
+            await _replicas(connection, 2)
             assert await second.leave() == 0
             await asyncio.sleep(0.5)
             stop.set()

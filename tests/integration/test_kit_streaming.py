@@ -144,9 +144,9 @@ async def test_a_second_cancellation_does_no_harm(
     client: RpcClient, connection: Connection, app: ServiceApp, probe: ProbeService
 ) -> None:
     reply = await ask(client, kit.ROWS, size=500)
-    (inbox,) = app.calls._active
+    (call,) = app.calls._active
     for _ in range(3):
-        await connection.publish(subjects.CANCEL, inbox.encode())
+        await connection.publish(subjects.CANCEL, call.received.inbox.encode())
     await eventually(lambda: probe.cancelled == 1, 1)
     await reply.aclose()
     assert (await ask(client, kit.ECHO)).body

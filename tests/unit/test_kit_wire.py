@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -126,7 +127,7 @@ class Inbox:
 
 async def test_a_writer_waits_when_its_reader_is_a_window_behind() -> None:
     inbox = Inbox()
-    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {names.CONTENT_TYPE: "text/csv"})
+    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {names.CONTENT_TYPE: "text/csv"}, math.inf)
     sending = asyncio.create_task(writer.send(b"x" * (WINDOW_BYTES + 3 * FRAME_BYTES)))
     await asyncio.sleep(0.01)
     window = WINDOW_BYTES // FRAME_BYTES
@@ -146,7 +147,7 @@ async def test_a_writer_waits_when_its_reader_is_a_window_behind() -> None:
 
 async def test_a_closed_writer_raises_to_its_source() -> None:
     inbox = Inbox()
-    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {})
+    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {}, math.inf)
     sending = asyncio.create_task(writer.send(b"x" * (WINDOW_BYTES + FRAME_BYTES)))
     await asyncio.sleep(0.01)
     writer.close()
@@ -154,9 +155,20 @@ async def test_a_closed_writer_raises_to_its_source() -> None:
         await sending
 
 
+async def test_a_writer_stops_at_the_deadline_even_when_its_task_is_not_cancelled() -> None:
+    inbox = Inbox()
+    deadline = asyncio.get_running_loop().time() + 0.05
+    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {}, deadline)
+    with pytest.raises(TimeoutError):
+        await writer.send(b"x" * (WINDOW_BYTES + FRAME_BYTES))
+    writer.credit(99)
+    with pytest.raises(TimeoutError):
+        await writer.send(b"x")
+
+
 async def test_the_end_frame_counts_the_frames_and_bytes_before_it() -> None:
     inbox = Inbox()
-    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {})
+    writer = FrameWriter(inbox.publish, "inbox", "credit.1", {}, math.inf)
     await writer.send(b"abc")
     await writer.end({"rows": 7})
     _, body, headers = inbox.messages[-1]
