@@ -10,7 +10,7 @@ import signal
 from aiohttp import web
 
 from gateway.gateway import Gateway
-from gateway.serving import new_server
+from gateway.server import new_server
 from services.kit import logs, telemetry
 from services.kit.lifecycle import DRAIN_SECONDS, instance_id
 from services.kit.settings import Settings, load

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 
 from contracts.errors import CdpError, Internal
 from gateway.access import AccessLog
@@ -59,21 +57,3 @@ class Serving:
             self._metrics.in_flight -= 1
             self._metrics.request(route.name, exchange.status, exchange.cache, seconds)
             self._access.write(exchange, seconds, route.level)
-
-
-def new_server(serving: Serving, max_body_bytes: int, keepalive_seconds: float) -> web.Server:
-    """Return the aiohttp server for a handler. Call in the running event loop."""
-    loop = asyncio.get_running_loop()
-
-    def new_request(
-        message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
-    ) -> web.BaseRequest:
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=max_body_bytes)
-
-    return web.Server(
-        serving,
-        request_factory=new_request,
-        handler_cancellation=True,  # a client that leaves stops the work done for it
-        access_log=None,  # gateway.access writes its own
-        keepalive_timeout=keepalive_seconds,
-    )

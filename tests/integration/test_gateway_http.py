@@ -47,7 +47,7 @@ async def served(own_servers: EmbeddedServers, services: Responder) -> AsyncIter
 async def problem(response: Any) -> dict[str, Any]:
     """Return the problem a response is, after checking what every problem has."""
     assert response.content_type == "application/problem+json"
-    body = json.loads(await response.read())
+    body: dict[str, Any] = json.loads(await response.read())
     assert body["status"] == response.status
     assert body["type"].startswith("urn:cdp:error:") and body["title"]
     assert response.headers["X-Request-Id"]
@@ -218,6 +218,18 @@ async def test_expect_continue_is_answered_before_the_body(served: Served) -> No
     assert b"100 Continue" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     writer.write(b"{}")
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"NO HTTP\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n"]
+)
+async def test_what_is_no_http_is_a_problem_that_says_nothing_of_the_server(served: Served, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert b"application/problem+json" in answer and b"aiohttp" not in answer
     writer.close()
 
 
