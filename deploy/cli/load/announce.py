@@ -16,8 +16,10 @@ from contracts import headers, subjects
 from contracts.base import encode
 from contracts.common import TableName
 from contracts.durable import EventsIngested
+from contracts.errors import CdpError
 from deploy.cli.load.piece import Piece
 from deploy.cli.load.values import EPOCH
+from services.kit.clickhouse import ClickHouseError
 
 _RELOAD_SECONDS: Final = 1.0
 _MOST_USERS: Final = 100
@@ -80,7 +82,11 @@ class Announcer:
             await self._connection.close()
 
     async def _flush(self) -> None:
-        await self._reload()
+        try:
+            await self._reload()
+        except (CdpError, ClickHouseError) as error:
+            self.problem = f"identity was not reloaded: {error}"
+            return
         self._last = asyncio.get_running_loop().time()
         if self._connection is None or not self._connection.is_connected:
             self._pending = list(_merged(self._pending)) if len(self._pending) > _MOST_PENDING else self._pending

@@ -1,15 +1,19 @@
 """CSV: rows of one header, RFC 4180 quoting, line numbers kept.
 
-A block whose lines are all whole records is parsed at once by the csv module. Any other is taken record by record; a
-record that cannot be costs its first line only, and the next line is a new attempt, so that a stray quote does not
-swallow the rows after it.
+A block whose lines are all whole records is parsed at once by Arrow. Any other is taken record by record by the csv
+module; one that cannot be read costs its first line only, and the next line is a new attempt, so that a stray quote
+does not swallow the rows after it.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Final
+
+import pyarrow as pa
+import pyarrow.csv as pc
 
 from deploy.cli.load.chunk import Chunk, Reject
 from deploy.cli.load.errors import LoadError
@@ -55,6 +59,8 @@ class _CsvReader:
         self.line = 1
         self.row = 1
         self.carry: list[str] = []
+        field = f'(?:"(?:[^"]|"")*"|[^"{re.escape(delimiter)}]*)'
+        self.well_quoted = re.compile(f"{field}(?:{re.escape(delimiter)}{field})*").fullmatch
 
     def block(self, data: bytes, final: bool) -> Iterator[Chunk | Reject]:
         if self.line == 1 and not self.carry:
@@ -65,44 +71,45 @@ class _CsvReader:
             text, is_utf8 = data.decode(), True
         except UnicodeDecodeError:
             text, is_utf8 = data.decode("utf-8", "surrogateescape"), False
-        lines = [] if final else text.split("\n")
         if self.header:
-            lines = self._without_header(lines)
+            text = self._without_header(text)
+        if is_utf8 and text and not self.carry and (chunk := self._whole(text)) is not None:
+            yield chunk
+            return
+        lines = [] if final else text.split("\n")
         if self.carry:
             is_utf8 = False  # what is carried may not be: let each record be checked
             lines, self.carry = self.carry + lines, []
-        elif is_utf8 and (chunk := self._whole(lines)) is not None:
-            yield chunk
-            return
         yield from self._each(lines, final, is_utf8)
 
-    def _without_header(self, lines: list[str]) -> list[str]:
-        at = 0
+    def _without_header(self, text: str) -> str:
+        lines, at = text.split("\n"), 0
         while at < len(lines) and self.header:
             used, fields, reason = self._record(lines, at, is_utf8=True)
             self.header = not (fields or reason)
             at += used
         self.line += at
-        return lines[at:]
+        return "\n".join(lines[at:])
 
-    def _whole(self, lines: list[str]) -> Chunk | None:
+    def _whole(self, text: str) -> Chunk | None:
         """Return all lines as one chunk, None unless each is one record with the right number of fields."""
-        if not lines or max(map(len, lines)) > self.limit // 4:
+        text = text.replace("\r\n", "\n").removesuffix("\r")
+        lines = text.split("\n")
+        if "\r" in text or max(map(len, lines)) > self.limit // 4:
             return None
-        try:
-            rows = list(csv.reader(lines, delimiter=self.delimiter, strict=True))
-        except csv.Error:
+        if '"' in text and not all(self.well_quoted(line) for line in lines if '"' in line):
             return None
-        if len(rows) != len(lines) or set(map(len, rows)) != {len(self.names)}:
+        columns = _parse_records(text, self.names, self.delimiter)
+        if columns is None or len(columns[self.names[0]]) != len(lines):
             return None
         chunk = Chunk(
-            rows=range(self.row, self.row + len(rows)),
-            lines=range(self.line, self.line + len(rows)),
+            rows=range(self.row, self.row + len(lines)),
+            lines=range(self.line, self.line + len(lines)),
             sources=lines,
-            columns=dict(zip(self.names, zip(*rows, strict=True), strict=True)),
+            columns=columns,
         )
-        self.line += len(rows)
-        self.row += len(rows)
+        self.line += len(lines)
+        self.row += len(lines)
         return chunk
 
     def _each(self, lines: list[str], final: bool, is_utf8: bool) -> Iterator[Chunk | Reject]:
@@ -142,6 +149,28 @@ class _CsvReader:
         if fields and len(fields) != len(self.names):
             return 1, [], f"{len(fields)} fields where the header has {len(self.names)}"
         return reader.line_num, fields, ""
+
+
+def _parse_records(text: str, names: Sequence[str], delimiter: str) -> dict[str, Sequence[str]] | None:
+    """Return the columns of lines that are whole records, None when one has another number of fields.
+
+    Each distinct value of a column becomes one Python object: several times as fast as the csv module.
+    """
+    kinds = dict.fromkeys(names, pa.dictionary(pa.int32(), pa.string()))
+    try:
+        table = pc.read_csv(
+            pa.py_buffer(text.encode()),
+            read_options=pc.ReadOptions(column_names=list(names), use_threads=False, block_size=1 << 30),
+            parse_options=pc.ParseOptions(delimiter=delimiter),
+            convert_options=pc.ConvertOptions(column_types=kinds, strings_can_be_null=False),
+        ).combine_chunks()
+    except pa.ArrowException:
+        return None
+    columns: dict[str, Sequence[str]] = {}
+    for name in names:
+        column = table.column(name).chunk(0)
+        columns[name] = list(map(column.dictionary.to_pylist().__getitem__, column.indices.to_pylist()))
+    return columns
 
 
 def _lines(lines: Sequence[str], at: int = 0) -> Iterable[str]:
