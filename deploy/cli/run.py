@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
+from deploy.cli.demo.world import WORKSPACE
 from deploy.embedded import environment, records, services
 from deploy.embedded import up as embedded
 from deploy.embedded.stores.base import answers
 from services.kit.settings import Settings
-
-_DEMO_HINT = "`make demo` fills a workspace with 300,000 generated events"
 
 
 @click.command()
@@ -56,8 +55,8 @@ ready after {seconds:.1f} s
   NATS       {settings.nats_url}
   data       {settings.home}   logs in {Path(settings.home) / "logs"}
 
-  {_DEMO_HINT}; try
-    curl -s {api}/query/catalog -H 'X-Workspace-Id: 00000000-0000-4000-8000-000000000001' \\
+  `make demo` fills a workspace with generated events of a shop; then ask what is in it:
+    curl -s {api}/query/catalog -H 'X-Workspace-Id: {WORKSPACE}' \\
       -H 'Content-Type: application/json' -d '{{"kind": "names"}}'
 
   Ctrl-C stops everything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 from pathlib import Path
@@ -50,18 +51,22 @@ def check() -> None:
     """
     child = os.fork()
     if child == 0:
-        code = 0
+        code = 1
         try:
             enter()
+            code = 0
         except OSError as error:
-            code = error.errno or 1
-        os._exit(min(code, 255))
+            code = min(error.errno or 1, 255)
+        finally:
+            os._exit(code)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != 0:
         who = "as root" if os.geteuid() == 0 else "as a user without a name in the user database"
+        # ENOSPC has nothing to do with disks here.
+        why = "user.max_user_namespaces is reached" if status == errno.ENOSPC else os.strerror(status)
         raise EmbeddedError(
-            f"PostgreSQL does not run {who}, and this system does not allow a user namespace "
-            f"({os.strerror(status)}). Start as an ordinary user, or set ANALYTICS_POSTGRES_URL to a server of yours."
+            f"PostgreSQL does not run {who}, and this system does not allow a user namespace ({why}). "
+            "Start as an ordinary user, or set ANALYTICS_POSTGRES_URL to a server of yours."
         )
 
 

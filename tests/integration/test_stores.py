@@ -175,6 +175,17 @@ def test_nothing_is_left_outside_the_home(tmp_path: Path) -> None:
     assert owned == set()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no namespace")
+def test_a_system_without_user_namespaces_is_told_what_to_do(tmp_path: Path) -> None:
+    # In a namespace of its own, root may forbid further ones without touching the system.
+    start = f"echo 0 > /proc/sys/user/max_user_namespaces && exec {sys.executable} -m deploy.cli.main up"
+    environ = {**os.environ, "PYTHONPATH": str(PROJECT), "ANALYTICS_HOME": str(tmp_path / "home")}
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c", start]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Start as an ordinary user, or set ANALYTICS_POSTGRES_URL" in done.stdout, done.stdout + done.stderr
+
+
 ORDINARY = 65_534
 
 
