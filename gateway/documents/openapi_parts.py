@@ -27,8 +27,8 @@ def parameters() -> dict[str, Any]:
             "name": REQUEST_ID,
             "in": "header",
             "required": False,
-            "description": "Follows the request through all logs; made when absent or not plain",
-            "schema": {"type": "string", "maxLength": 128},
+            "description": "Follows the request through all logs; replaced when over 128 characters or not plain",
+            "schema": {"type": "string"},  # no limit stated: one that is too long is replaced, not refused
         },
     }
 
