@@ -71,25 +71,26 @@ class _CsvReader:
             text, is_utf8 = data.decode(), True
         except UnicodeDecodeError:
             text, is_utf8 = data.decode("utf-8", "surrogateescape"), False
+        lines = [] if final else text.split("\n")
         if self.header:
-            text = self._without_header(text)
-        if is_utf8 and text and not self.carry and (chunk := self._whole(text)) is not None:
+            lines = self._without_header(lines)
+            text = "\n".join(lines)
+        if is_utf8 and lines and not self.carry and (chunk := self._whole(text)) is not None:
             yield chunk
             return
-        lines = [] if final else text.split("\n")
         if self.carry:
             is_utf8 = False  # what is carried may not be: let each record be checked
             lines, self.carry = self.carry + lines, []
         yield from self._each(lines, final, is_utf8)
 
-    def _without_header(self, text: str) -> str:
-        lines, at = text.split("\n"), 0
+    def _without_header(self, lines: list[str]) -> list[str]:
+        at = 0
         while at < len(lines) and self.header:
             used, fields, reason = self._record(lines, at, is_utf8=True)
             self.header = not (fields or reason)
             at += used
         self.line += at
-        return "\n".join(lines[at:])
+        return lines[at:]
 
     def _whole(self, text: str) -> Chunk | None:
         """Return all lines as one chunk, None unless each is one record with the right number of fields."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Any, Final, cast
 
 import zstandard
 
@@ -20,6 +21,8 @@ from deploy.cli.load.errors import LoadError
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _READ: Final = 1 << 20
+_ZSTD_READ: Final = 1 << 14
+"""What is read is decompressed at once: small, for very repetitive data grows a thousand times."""
 HASH_LENGTH: Final = 32
 """Hexadecimal digits of the content's SHA-256 that message ids begin with: 128 bits."""
 _DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
@@ -52,7 +55,7 @@ class Input:
         if magic.startswith(_GZIP):
             return cast("IO[bytes]", gzip.GzipFile(fileobj=self._raw, mode="rb"))
         if magic.startswith(_ZSTD):
-            return zstandard.ZstdDecompressor().stream_reader(self._raw, read_across_frames=True, closefd=False)
+            return cast("IO[bytes]", io.BufferedReader(_ZstdReader(self._raw), _READ))
         return self._raw
 
     def content_hash(self) -> str:
@@ -72,6 +75,36 @@ class Input:
         """Return the first bytes of the content."""
         with damage_named(self.name):
             return self.start().read(size) or b""
+
+
+class _ZstdReader(io.RawIOBase):
+    """Decompresses zstd frames; unlike the library's own reader it tells a file that is cut off from one that ends."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._frame.unused_data if self._frame.eof else b""
+            data = data or self._raw.read(_ZSTD_READ)
+            if not data:
+                if self._begun and not self._frame.eof:
+                    raise EOFError("the last zstd frame does not end")
+                return 0
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._begun = True
+            self._ready = self._frame.decompress(data)
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
 
 
 @contextmanager
