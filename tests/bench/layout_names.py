@@ -18,8 +18,11 @@ _SECONDS = 600.0
 
 
 async def compare_names(clickhouse: ClickHouse, pid: int) -> dict[str, Any]:
-    """Print and return, for each number of names and type: seconds to insert, the engine's peak memory above where it began, bytes on disk,
-    and seconds to read one name and whole objects; `failed` when the engine gave up. `pid` is its process."""
+    """Print and return the figures of each number of names and each type.
+
+    Seconds to insert and to merge, the engine's peak memory above where it began, bytes on disk, seconds to read one
+    name and whole objects; `failed` when the engine gave up. `pid` is its process.
+    """
     figures: dict[str, Any] = {}
     for names in NAMES:
         for label, type_ in TYPES.items():
