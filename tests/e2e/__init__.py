@@ -1,0 +1,1 @@
+"""The platform as `cdp up` runs it, asked what no honest client would ask."""

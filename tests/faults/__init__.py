@@ -1,0 +1,1 @@
+"""Processes are killed under load, and nobody gets a wrong answer."""
