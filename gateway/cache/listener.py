@@ -17,6 +17,7 @@ from contracts.errors import InvalidRequest
 from gateway.cache.drops import Drop, from_cache_drop, from_ingested
 from gateway.cache.remote import Remote
 from gateway.cache.trust import Trust
+from services.kit.lifecycle import synchronize
 
 SUBJECTS = (subjects.CACHE_DROP, subjects.INGESTED)
 
@@ -44,7 +45,7 @@ class Listener:
         self._trust.deaf()
         for subject, callback in zip(SUBJECTS, (self._on_drop, self._on_ingested), strict=True):
             await connection.subscribe(subject, cb=callback)
-        await connection.flush()
+        await synchronize(connection)
         self._trust.heard()
 
     async def close(self) -> None:
