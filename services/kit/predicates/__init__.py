@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.kit.predicates.checks import check_predicate
-from services.kit.predicates.columns import COLUMNS, CONTEXT_PATHS, Scope
+from services.kit.predicates.columns import COLUMNS, Scope
 from services.kit.predicates.compiler import compile_predicate
 from services.kit.predicates.fields import check_field
 from services.kit.predicates.output import Field, Rendered, compile_field, render_column
@@ -22,11 +22,10 @@ SETTINGS: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 """Settings that a query made of these expressions must run with: compact JSON as defined, and room for the largest tree
-that `check_predicate` lets pass."""
+that `check_predicate` lets through."""
 
 __all__ = [
     "COLUMNS",
-    "CONTEXT_PATHS",
     "SETTINGS",
     "Field",
     "Rendered",

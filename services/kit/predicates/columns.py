@@ -38,21 +38,6 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
     }
 )
 
-CONTEXT_PATHS: Final = frozenset(
-    {
-        *("app.name", "app.version"),
-        *("campaign.content", "campaign.medium", "campaign.name", "campaign.source", "campaign.term"),
-        *("device.id", "device.manufacturer", "device.model", "device.name", "device.type"),
-        *("ip", "library.name", "library.version", "locale", "os.name", "os.version"),
-        *("page.path", "page.referrer", "page.search", "page.title", "page.url"),
-        *("timezone", "userAgent"),
-    }
-)
-"""The paths of `context` whose type is declared, Nullable(String); typed subcolumns of them do not exist."""
-
-OBJECT_TYPE: Final = "JSON(max_dynamic_paths=64)"
-"""What an object is cast to when its declared paths, which print as null, must go."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:

@@ -16,7 +16,7 @@ from services.kit.predicates.numbers import (
     number_sets,
     whole_or_double,
 )
-from services.kit.predicates.values import NUMBER_PATTERN, Value
+from services.kit.predicates.values import NUMBER_PATTERN, Value, numbers_of_text
 
 Comparison: TypeAlias = Literal["<", "<=", ">", ">="]
 TextTest: TypeAlias = Callable[[str], str]
@@ -86,7 +86,7 @@ def compares(value: Value, comparisons: Sequence[tuple[Comparison, Number]]) -> 
 
     tests = [f"coalesce({', '.join(f'({holds(number)})' for number in value.numbers)}, 0)"] if value.numbers else []
     if value.string is not None:
-        tests.append(_when_number(value.string, [f"({holds(number)})" for number in _numbers_of_text(value.string)]))
+        tests.append(_when_number(value.string, [f"({holds(number)})" for number in numbers_of_text(value.string)]))
     return any_of(tests)
 
 
@@ -171,7 +171,7 @@ def _string_is_one_of(value: Value, values: Wanted, ignore_case: bool) -> list[s
     if values.texts:
         member = _membership(value.string, values.texts, ignore_case)
         tests.append(f"ifNull({member}, 0)" if value.nullable else member)
-    lookups = _lookups(_numbers_of_text(value.string), values.json_number)
+    lookups = _lookups(numbers_of_text(value.string), values.json_number)
     if lookups:
         tests.append(_when_number(value.string, lookups))
     return tests
@@ -199,10 +199,6 @@ def _lookups(numbers: Sequence[str], sets: NumberSets) -> list[str]:
 
 def _chain(lookups: Sequence[str]) -> list[str]:
     return [f"coalesce({', '.join(lookups)}, 0)"] if lookups else []
-
-
-def _numbers_of_text(text: str) -> tuple[str, str, str]:
-    return f"toInt64OrNull({text})", f"toUInt64OrNull({text})", f"toFloat64OrNull({text})"
 
 
 def _when_number(text: str, tests: Sequence[str]) -> str:

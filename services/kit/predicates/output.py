@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from services.kit import sql
+from services.kit import identity, sql
 from services.kit.predicates import values
 from services.kit.predicates.columns import COLUMNS, Scope
 from services.kit.predicates.compiler import Place, locate
@@ -63,11 +63,13 @@ def compile_field(field: str, scope: Scope, pointer: str) -> Field:
 
 
 def render_column(column: str, scope: Scope, pointer: str) -> Rendered:
-    """Return SQL of an output column of an events query: a column or a path.
+    """Return SQL of an output column of an events query: `actor`, a column, or a path.
 
     Raises:
         InvalidRequest: at `pointer`: no such column.
     """
+    if column == "actor":
+        return _actor()
     reference = parse_field(column, pointer)
     field = compile_field(column, scope, pointer)
     kind = COLUMNS[reference.column]
@@ -79,6 +81,13 @@ def render_column(column: str, scope: Scope, pointer: str) -> Rendered:
         return Rendered(whole, whole, f"CAST({whole}, 'Nullable(String)')", True)
     text = f"ifNull({field.text}, '')"
     return Rendered(f"ifNull({field.json}, 'null')", text, field.text, kind.kind == "object")
+
+
+def _actor() -> Rendered:
+    kind, id_ = identity.actor_columns()
+    text = f"concat('{{\"kind\":\"', {kind}, '\",\"id\":', toJSONString({id_}), '}}')"
+    known = f"{kind} != ''"
+    return Rendered(f"if({known}, {text}, 'null')", f"if({known}, {text}, '')", f"if({known}, {text}, NULL)", False)
 
 
 def _number(value: Value) -> str:

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.kit import sql
-from services.kit.predicates.columns import CONTEXT_PATHS, OBJECT_TYPE
+from services.kit.event_schema import CONTEXT_PATHS
 
 NUMBER_PATTERN: Final = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """The texts that are numbers; in RE2 `$` is the end of the text only."""
+
+_UNSET: Final = (
+    f'"(?:{"|".join(sorted({path.rpartition(".")[2] for path in CONTEXT_PATHS}))})":null',
+    f'"(?:{"|".join(sorted({path.partition(".")[0] for path in CONTEXT_PATHS if "." in path}))})":\\{{\\}}',
+)
+"""Patterns of the members that declared paths print when they are unset: first leaves, then the objects around them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +91,7 @@ def at_path(column: str, names: tuple[str, ...]) -> Value:
     dynamic = sql.json_path(column, path)
     inner = f"{sql.identifier(column)}.^{sql.identifier(path)}"
     if _has_declared(column, path):
-        inner = f"CAST({inner}, '{OBJECT_TYPE}')"
-        inside = f"nullIf(toJSONString({inner}), '{{}}')"
+        inside = f"nullIf({_without_nulls(f'toJSONString({inner})')}, '{{}}')"
         filled = f"isNotNull({inside})"
     else:
         inside = f"nullIf(toJSONString({inner}), '{{}}')"
@@ -112,13 +117,20 @@ def in_text(raw: str) -> Value:
     return Value(
         string=f"if(startsWith({raw}, '\"'), JSONExtractString({raw}), '')",
         nullable=False,
-        numbers=(f"toInt64OrNull({raw})", f"toUInt64OrNull({raw})", f"toFloat64OrNull({raw})"),
+        numbers=numbers_of_text(raw),
         boolean=f"if({raw} IN ('true', 'false'), {raw} = 'true', NULL)",
         composite=f"if({composite}, {raw}, NULL)",
         other=f"if({scalar} OR {composite}, {raw}, NULL)",
         present=f"({scalar} OR {composite})",
         json=f"if({raw} IN ('', 'null', '\"\"', '{{}}'), NULL, {raw})",
     )
+
+
+def numbers_of_text(text: str) -> tuple[str, str, str]:
+    """Return what `numbers` of a value holds, from a text; NULL, all of them, when it is no number."""
+    signed, unsigned = f"toInt64OrNull({text})", f"toUInt64OrNull({text})"
+    # An integer is never read as a double, too: rounded, it could equal another number.
+    return signed, unsigned, f"if(isNull({signed}) AND isNull({unsigned}), toFloat64OrNull({text}), NULL)"
 
 
 def array_elements(column: str, names: tuple[str, ...]) -> str:
@@ -143,8 +155,8 @@ def inner_elements(raw: str, names: tuple[str, ...]) -> str:
 
 def object_text(column: str) -> str:
     """Return String: a column's object as compact JSON."""
-    name = sql.identifier(column)
-    return f"toJSONString(CAST({name}, '{OBJECT_TYPE}'))" if column == "context" else f"toJSONString({name})"
+    text = f"toJSONString({sql.identifier(column)})"
+    return _without_nulls(text) if column == "context" else text
 
 
 def _keys(names: tuple[str, ...]) -> str:
@@ -154,6 +166,18 @@ def _keys(names: tuple[str, ...]) -> str:
 def _is_subcolumn(path: str) -> bool:
     # An empty name is no identifier; ":`" and "^`" are the engine's own marks of types and sub-objects.
     return path != "" and ":`" not in path and "^`" not in path
+
+
+def _without_nulls(text: str) -> str:
+    """Return JSON text without the nulls that unset declared paths print as, and without the objects that empties.
+
+    No other member prints as null or {}, and within a string a quote is escaped, so nothing else can match. A cast to a
+    JSON type without declared paths would do the same, read times into texts on the way, and take three times as long.
+    """
+    for pattern in _UNSET:
+        text = f"replaceRegexpAll({text}, {sql.string(pattern + ',')}, '')"
+        text = f"replaceRegexpAll({text}, {sql.string(f',?{pattern}}}')}, '}}')"
+    return text
 
 
 def _has_declared(column: str, path: str) -> bool:
