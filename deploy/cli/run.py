@@ -10,6 +10,7 @@ import click
 from deploy.cli.demo.world import WORKSPACE
 from deploy.embedded import environment, records, services
 from deploy.embedded import up as embedded
+from deploy.embedded.home import Home
 from deploy.embedded.stores.base import answers
 from services.kit.settings import Settings
 
@@ -37,7 +38,7 @@ def run(name: str, replicas: int) -> None:
 def status() -> None:
     """Show what runs on this home, and whether it is ready."""
     settings = environment.settings()
-    home = environment.home_of({"ANALYTICS_HOME": settings.home})
+    home = Home.named(settings.home)
     for record in records.load(home):
         click.echo(f"{record.name:<12} process {record.pid:<8} {_memory(record.pid)}")
     ready = answers(settings.api_port, "/ready")

@@ -18,13 +18,9 @@ def given(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {key: value for key, value in source.items() if key.startswith(PREFIX)}
 
 
-def home_of(environ: Mapping[str, str]) -> Home:
-    """Return the home the variables name, created if needed.
-
-    Raises:
-        EmbeddedError: it cannot be used.
-    """
-    return Home.at(environ.get(f"{PREFIX}HOME") or Settings().home)
+def home_folder(environ: Mapping[str, str]) -> str:
+    """Return the folder the variables name as home."""
+    return environ.get(f"{PREFIX}HOME") or Settings().home
 
 
 def write(home: Home, values: Mapping[str, str]) -> None:
@@ -54,7 +50,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         services.kit.settings.SettingsError: a setting is wrong.
     """
     own = given(environ)
-    home = home_of(own)
+    home = Home.named(home_folder(own))
     running = read(home)
     if not running and not any(f"{PREFIX}{name.upper()}" in own for name in STORE_URLS):
         raise EmbeddedError(

@@ -22,13 +22,18 @@ class Home:
     root: Path
 
     @classmethod
+    def named(cls, folder: str | Path) -> Home:
+        """Return the home at a folder, which need not exist."""
+        return cls(Path(folder).expanduser().absolute())
+
+    @classmethod
     def at(cls, folder: str | Path) -> Home:
         """Return the home at a folder, created with access for its owner only.
 
         Raises:
             EmbeddedError: the folder cannot be created or written.
         """
-        home = cls(Path(folder).expanduser().absolute())
+        home = cls.named(folder)
         try:
             for path in (home.root, home.run, home.logs):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def up(names: Sequence[str], report: Callable[[Settings, float], str]) -> int:
     begun = time.monotonic()
     own = environment.given()
     load(own)  # what is wrong is said before anything starts
-    home = environment.home_of(own)
+    home = Home.at(environment.home_folder(own))
     lock = Lock(home)
     try:
         left = records.end_leftovers(home)

@@ -87,6 +87,12 @@ def test_variables_of_a_supervisor_that_is_gone_are_not_used(home: Home) -> None
         environment.settings({"ANALYTICS_HOME": str(home.root)})
 
 
+def test_looking_for_a_supervisor_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="make up"):
+        environment.settings({"ANALYTICS_HOME": str(tmp_path / "nothing")})
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_what_the_user_sets_wins_over_what_runs(home: Home) -> None:
     environment.write(home, {"ANALYTICS_API_PORT": "1", "ANALYTICS_NATS_URL": "nats://127.0.0.1:1"})
     holder = hold_lock(home)
