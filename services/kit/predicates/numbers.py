@@ -12,15 +12,20 @@ from services.kit import sql
 Number: TypeAlias = int | float
 
 _TEXT: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_FIRST_ROUNDED: Final = 2**53
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 
 
 class NumberSets(NamedTuple):
-    """The same numbers as literals of each type; those that a type cannot hold are missing from it."""
+    """The same numbers as literals of each type; those that a type cannot hold are missing from it.
+
+    `as_doubles`: whatever is looked up may be rounded to a double first.
+    """
 
     signed: tuple[str, ...]
     unsigned: tuple[str, ...]
     double: tuple[str, ...]
+    as_doubles: bool
 
 
 def number_of_text(text: str) -> Number | None:
@@ -52,6 +57,14 @@ def comparable(value: str | Number, pointer: str) -> Number:
     return number
 
 
+def compare_as_doubles(bounds: Iterable[Number]) -> bool:
+    """Tell whether rounding any number to a double first changes no comparison with the bounds.
+
+    True below 2^53: only integers from there on are rounded, and never to less than 2^53.
+    """
+    return all(abs(bound) < _FIRST_ROUNDED for bound in bounds)
+
+
 def literal(number: Number) -> str:
     """Return the literal of a comparable number."""
     return sql.number(number) if isinstance(number, float) else sql.integer(number)
@@ -74,4 +87,5 @@ def number_sets(numbers: Iterable[Number]) -> NumberSets:
         tuple(sql.integer(whole) for whole in sorted(wholes) if whole in sql.INT64),
         tuple(sql.integer(whole) for whole in sorted(wholes) if whole in sql.UINT64),
         tuple(sql.number(double) for double in sorted(doubles)),
+        compare_as_doubles([*wholes, *doubles]),
     )

@@ -11,6 +11,7 @@ from services.kit import sql
 from services.kit.predicates.numbers import (
     Number,
     NumberSets,
+    compare_as_doubles,
     literal,
     number_of_text,
     number_sets,
@@ -67,7 +68,7 @@ def is_one_of(value: Value, values: Wanted, *, ignore_case: bool) -> str:
     if value.string is not None:
         tests += _string_is_one_of(value, values, ignore_case)
     if value.numbers:
-        tests += _chain(_lookups(value.numbers, values.any_number))
+        tests += _chain(_lookups(value.numbers, value.double, values.any_number))
     if value.boolean is not None:
         tests += _boolean_is_one_of(value.boolean, values.texts, ignore_case)
     structured = tuple(text for text in values.texts if text[0] in "[{")
@@ -82,11 +83,14 @@ def compares(value: Value, comparisons: Sequence[tuple[Comparison, Number]]) -> 
     """Return whether the value is a number for which every comparison holds."""
 
     def holds(number: str) -> str:
-        return " AND ".join(f"{number} {operator} {literal(bound)}" for operator, bound in comparisons)
+        return f"({' AND '.join(f'{number} {operator} {literal(bound)}' for operator, bound in comparisons)})"
 
-    tests = [f"coalesce({', '.join(f'({holds(number)})' for number in value.numbers)}, 0)"] if value.numbers else []
+    rounded = compare_as_doubles(bound for _, bound in comparisons)
+    numbers = (value.double,) if rounded and value.double is not None else value.numbers
+    tests = _chain([holds(number) for number in numbers])
     if value.string is not None:
-        tests.append(_when_number(value.string, [f"({holds(number)})" for number in numbers_of_text(value.string)]))
+        of_text = (_double(value.string),) if rounded else numbers_of_text(value.string)
+        tests.append(_when_number(value.string, [holds(number) for number in of_text]))
     return any_of(tests)
 
 
@@ -171,7 +175,7 @@ def _string_is_one_of(value: Value, values: Wanted, ignore_case: bool) -> list[s
     if values.texts:
         member = _membership(value.string, values.texts, ignore_case)
         tests.append(f"ifNull({member}, 0)" if value.nullable else member)
-    lookups = _lookups(numbers_of_text(value.string), values.json_number)
+    lookups = _lookups(numbers_of_text(value.string), _double(value.string), values.json_number)
     if lookups:
         tests.append(_when_number(value.string, lookups))
     return tests
@@ -188,13 +192,20 @@ def _membership(text: str, texts: tuple[str, ...], ignore_case: bool) -> str:
     return f"{subject} = {literals[0]}" if len(literals) == 1 else f"{subject} IN ({', '.join(literals)})"
 
 
-def _lookups(numbers: Sequence[str], sets: NumberSets) -> list[str]:
+def _lookups(numbers: Sequence[str], double: str | None, sets: NumberSets) -> list[str]:
     """Return one nullable lookup for each type that can hold one of the numbers."""
+    pairs = list(zip(numbers, (sets.signed, sets.unsigned, sets.double), strict=True))
+    if sets.as_doubles and double is not None:
+        pairs = [(double, sets.double)]
     return [
         f"{number} = {literals[0]}" if len(literals) == 1 else f"{number} IN ({', '.join(literals)})"
-        for number, literals in zip(numbers, sets, strict=True)
+        for number, literals in pairs
         if literals
     ]
+
+
+def _double(text: str) -> str:
+    return f"toFloat64OrNull({text})"
 
 
 def _chain(lookups: Sequence[str]) -> list[str]:

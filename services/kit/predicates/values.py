@@ -24,6 +24,7 @@ class Value:
 
     `string`: String ('' when unset) or, if `nullable`, Nullable(String) (NULL or '' when unset).
     `numbers`: Nullable(Int64), Nullable(UInt64), Nullable(Float64); the first that is not NULL is the JSON number.
+    `double`: Nullable(Float64), all of `numbers` rounded, where that is the cheaper way to read them.
     `boolean`: Nullable(Bool). `moment`: DateTime64, of time columns.
     `composite`: Nullable(String), the compact JSON of an array or object.
     `other`: Nullable(String), the text of anything that is no string. `present`: UInt8, there is such a thing.
@@ -34,6 +35,7 @@ class Value:
     string: str | None = None
     nullable: bool = True
     numbers: tuple[str, ...] = ()
+    double: str | None = None
     boolean: str | None = None
     composite: str | None = None
     other: str | None = None
@@ -118,6 +120,7 @@ def in_text(raw: str) -> Value:
         string=f"if(startsWith({raw}, '\"'), JSONExtractString({raw}), '')",
         nullable=False,
         numbers=numbers_of_text(raw),
+        double=f"toFloat64OrNull({raw})",
         boolean=f"if({raw} IN ('true', 'false'), {raw} = 'true', NULL)",
         composite=f"if({composite}, {raw}, NULL)",
         other=f"if({scalar} OR {composite}, {raw}, NULL)",
