@@ -115,7 +115,9 @@ class Responder:
         async def publish(subject: str, data: bytes, headers: Any) -> None:
             await self.connection.publish(subject, bytes(data), headers=dict(headers))
 
-        writer = self._writers[inbox] = FrameWriter(publish, inbox, credit, {names.CONTENT_TYPE: content_type})
+        deadline = asyncio.get_running_loop().time() + 120
+        headers = {names.CONTENT_TYPE: content_type}
+        writer = self._writers[inbox] = FrameWriter(publish, inbox, credit, headers, deadline)
 
         async def credited(report: Msg) -> None:
             writer.credit(int(report.data))
