@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,11 +49,13 @@ class Platform:
         """Base URL of the gateway."""
         return f"http://127.0.0.1:{self.settings.api_port}"
 
-    def start(self, name: str, module: str, extra: Mapping[str, str] | None = None) -> None:
+    def start(
+        self, name: str, module: str, extra: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    ) -> None:
         """Start one process; does not wait until it serves."""
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [sys.executable, "-m", module, *arguments],
                 env=environment(self.settings) | dict(extra or {}),
                 cwd=ROOT,
                 stdout=log,
