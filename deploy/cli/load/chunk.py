@@ -86,10 +86,11 @@ class Chunk:
         )
 
 
-def _at_path(row: Mapping[str, Any], path: str) -> Any:
-    if path in row:
-        return row[path]
-    value: Any = row
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+def _at_path(value: Any, path: str) -> Any:
+    """Return what lies at a dotted path; a key that itself has dots is found too."""
+    while isinstance(value, dict):
+        if path in value:
+            return value[path]
+        head, dot, path = path.partition(".")
+        value = value.get(head) if dot else None
+    return None
