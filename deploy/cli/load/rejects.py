@@ -27,8 +27,8 @@ class Rejects:
         """The first few, to be shown."""
         self._file: IO[bytes] | None = None
         self._lock = Lock()
-        if path is not None:
-            path.unlink(missing_ok=True)
+        if path is not None and path.is_file():  # never a device: /dev/null is a sensible place for rejects
+            path.unlink()
 
     def add(self, reject: Reject) -> None:
         """Keep a rejected row."""
