@@ -29,6 +29,7 @@ from deploy.embedded.home import Home
 from deploy.embedded.stores.selection import embedded_stores, spare_ports
 from gateway.gateway import Gateway
 from gateway.main import new_runner
+from services.kit.lifecycle import synchronize
 from services.kit.rpc_errors import encode_error
 from services.kit.settings import Settings
 from services.kit.streaming import FrameWriter
@@ -74,7 +75,7 @@ class Responder:
         for operation in OPERATIONS:
             await self.connection.subscribe(operation.subject, queue=operation.service, cb=self._received)
         await self.connection.subscribe(subjects.CANCEL, cb=self._cancel)
-        await self.connection.flush()
+        await synchronize(self.connection)
 
     async def _received(self, message: Msg) -> None:
         self.calls += 1
