@@ -18,7 +18,6 @@ from gateway.cache.drops import Drop, from_cache_drop, from_ingested
 from gateway.cache.remote import Remote
 from gateway.cache.trust import Trust
 from services.kit.lifecycle import synchronize
-from services.kit.lifecycle import synchronize
 
 SUBJECTS = (subjects.CACHE_DROP, subjects.INGESTED)
 
