@@ -73,9 +73,9 @@ async def _names(request: CatalogNames, frame: Frame, query: Query) -> CatalogNa
 
 async def _fields(request: CatalogFields, frame: Frame, query: Query) -> CatalogFieldsResult:
     rows = EventsRequest(table=frame.tables, names=request.names)
-    sample = Rows(request=rows, frame=frame, columns=columns_of(rows, frame), shape="json")
+    sample = Rows(request=rows, frame=frame, columns=columns_of(rows, frame), shape="ndjson")
     result = await query.run(sample.sql(limit=SAMPLE))
-    texts = result.data[3] if result.data else []
+    texts = result.data[0] if result.data else []
     entries = await asyncio.to_thread(fields.describe, texts, request.prefix)
     shown, more = _cut(tuple(entries), request.limit)
     return CatalogFieldsResult(data=shown, truncated=more, sampled=len(texts), meta=_facts(result, frame, query))

@@ -43,7 +43,7 @@ async def events(resources: Resources, request: EventsRequest, context: RequestC
         request=request,
         frame=frame,
         columns=columns_of(request, frame),
-        shape="typed" if context.format in _ARROW else ("csv" if context.format == "csv" else "json"),
+        shape="typed" if context.format in _ARROW else ("csv" if context.format == "csv" else "ndjson"),
     )
     query = resources.query(context)
     totals = _Totals(frame.as_of, query.id)
@@ -61,11 +61,11 @@ async def _page(resources: Resources, request: EventsRequest, frame: Frame, cont
     if request.cursor is not None:
         at = cursor.read(context.workspace, request, request.cursor)
         after, frame = at.last, await resources.settle(request, context, as_of=cursor.clock(at))
-    rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="json")
+    rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="page")
     limit = request.limit or PAGE
     query = resources.query(context)
     result = await query.run(rows.sql(after=after, limit=limit + 1))
-    stamps, ids, tables, texts, wides = result.data if result.data else ([], [], [], [], [])
+    texts, wides, stamps, ids, tables = result.data if result.data else ([], [], [], [], [])
     last = None
     if len(texts) > limit:
         key = RowKey(stamps[limit - 1], ids[limit - 1].decode(), tables[limit - 1].decode())
@@ -114,7 +114,7 @@ async def _text(rows: Rows, query: Query, totals: _Totals, header: bytes) -> Asy
     for between in await _slices(rows, query):
         async with query.stream(rows.sql(between=between, limit=left)) as stream:
             async for block in stream:
-                lines = block[0] if rows.shape == "csv" else _narrow(block[3], block[4])
+                lines = block[0] if rows.shape == "csv" else _narrow(block[0], block[1])
                 if lines:
                     totals.rows += len(lines)
                     yield b"\n".join(lines) + b"\n"

@@ -36,8 +36,9 @@ _DEFAULT_COLUMNS: tuple[tuple[str, tuple[TableName, ...]], ...] = (
     ("context", ("track", "identify", "page", "group")),
 )
 
-Shape = Literal["json", "csv", "typed"]
-"""How a row leaves the engine: one JSON object, one CSV line, or columns of their own types (Parquet, Arrow)."""
+Shape = Literal["page", "ndjson", "csv", "typed"]
+"""How a row leaves the engine: one JSON object with or without its key, one CSV line, or columns of their own types
+(Parquet, Arrow)."""
 
 
 def columns_of(request: EventsRequest, frame: Frame) -> tuple[str, ...]:
@@ -129,7 +130,8 @@ class Rows:
             return [f"c{index} AS {sql.identifier(name)}" for index, name in enumerate(self.columns)]
         if self.shape == "csv":
             return ["row"]
-        return ["toUnixTimestamp64Milli(timestamp) AS ts", "message_id", "`table`", "row", "wide"]
+        key = ["toUnixTimestamp64Milli(timestamp) AS ts", "message_id", "`table`"]
+        return ["row", "wide", *(key if self.shape == "page" else ())]
 
     def _select(self, table: TableName, after: RowKey | None, between: tuple[datetime, datetime] | None) -> str:
         request, frame = self.request, self.frame

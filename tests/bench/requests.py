@@ -48,13 +48,13 @@ FROM numbers({start}, {count})
 
 
 def compiled(body: dict[str, Any], *, order: str) -> str:
-    """Return the SQL the query service runs for a request, as one column named `row`."""
+    """Return the SQL the query service runs for a request, whose first column is the row."""
     request = msgspec.convert(body | {"order": order}, EventsRequest)
     end = datetime.fromisoformat(AS_OF).astimezone(UTC)
     start = datetime(2026, 6, 30, tzinfo=UTC) if request.from_ else None
     frame = Frame(workspace=WORKSPACE, tables=("track",), timezone="UTC", as_of=end, start=start, end=end, pinned=True)
-    rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="json")
-    return f"SELECT row FROM ({rows.sql(limit=request.limit)})"
+    rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="ndjson")
+    return rows.sql(limit=request.limit)
 
 
 async def fill(platform: Platform, rows: int) -> None:
