@@ -120,7 +120,8 @@ class Runner:
         stream = self._stream = running.connection.stream(statement.sql)
         block = stream.fetch()
         if block is None:
-            return self._header(result_columns(running.connection, statement.sql))
+            progress = self._progress(running)  # asking for the columns below starts it anew
+            return self._header(result_columns(running.connection, statement.sql)) + progress
         rows, data = block
         header = b""
         if len(data) <= SMALL:
