@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from contracts import subjects
 from contracts.base import encode
 from contracts.durable import EventsIngested
-from services.kit.lifecycle import connect_options
+from services.kit.lifecycle import close_quietly, connect_options
 from tests.api import WRITING, Api, stamp
 
 _PAUSE = 0.05
@@ -62,7 +62,7 @@ class Accepted:
             info = await connection.jsm().stream_info(subjects.EVENTS_STREAM, subjects_filter=subject)
             return sum((info.state.subjects or {}).values())
         finally:
-            await connection.close()
+            await close_quietly(connection.close)
 
     async def _write_row(self, http: aiohttp.ClientSession) -> None:
         native = urlsplit(self.api.settings.clickhouse_url)
@@ -124,7 +124,7 @@ async def accepting(api: Api, workspace: UUID) -> AsyncIterator[Accepted]:
             for task in tasks:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
-            await connection.close()
+            await close_quietly(connection.close)
     failed = [error for error in ended if not isinstance(error, asyncio.CancelledError)]
     assert not failed, f"a writer failed: {failed}"
 
