@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 import msgspec
-import nats
 from nats.errors import Error as NatsError
 
 from contracts.errors import CdpError
 from contracts.workspace import WorkspaceSettings
 from deploy.cli.demo.journeys import calls
 from deploy.cli.demo.world import END, NAME, PEOPLE, TIMEZONE, WORKSPACE
+from deploy.cli.load.announce import connect
 from deploy.cli.load.chunk import Chunk
 from deploy.cli.load.command import load_chunks, tune_memory
 from deploy.cli.load.errors import LoadError
@@ -89,9 +89,7 @@ class DemoSource:
 async def put_settings(settings: Settings) -> str:
     """Pin the workspace's clock to the end of the data; return why that failed, '' when it did not."""
     try:
-        connection = await nats.connect(
-            servers=settings.nats_url.split(","), name="cdp-demo", connect_timeout=2, allow_reconnect=False
-        )
+        connection = await connect(settings.nats_url, "cdp-demo")
     except (NatsError, OSError, TimeoutError) as error:
         return f"NATS does not answer ({str(error) or type(error).__name__})"
     try:

@@ -47,14 +47,7 @@ class Announcer:
     async def start(self) -> None:
         """Connect to NATS if it is there."""
         try:
-            self._connection = await nats.connect(
-                servers=self._url.split(","),
-                name="cdp-load",
-                connect_timeout=2,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                error_cb=_ignore,
-            )
+            self._connection = await connect(self._url, "cdp-load")
         except (NatsError, OSError, TimeoutError) as error:
             self.problem = f"NATS does not answer: {str(error) or type(error).__name__}"
 
@@ -101,6 +94,22 @@ class Announcer:
             self.problem = ""
         except (NatsError, OSError, TimeoutError) as error:
             self.problem = f"NATS did not take a message: {str(error) or type(error).__name__}"
+
+
+async def connect(url: str, name: str) -> Client:
+    """Connect to NATS now or not at all.
+
+    Raises:
+        nats.errors.Error, OSError, TimeoutError: it does not answer.
+    """
+    return await nats.connect(
+        servers=url.split(","),
+        name=name,
+        connect_timeout=2,
+        allow_reconnect=False,
+        max_reconnect_attempts=1,
+        error_cb=_ignore,
+    )
 
 
 async def _ignore(error: Exception) -> None:
