@@ -107,8 +107,8 @@ def is_any_of(workspace: UUID, actors: Iterable[Actor], alias: str = "") -> str:
 async def reload_identity(clickhouse: ClickHouse, *, cluster: str = "") -> None:
     """Make links and merges written so far count at once.
 
-    A ClickHouse server does so by itself within 30 s, the embedded one never; so whoever writes events calls this, at
-    most once a second, before saying that they are there.
+    The server does so by itself within 30 s; whoever writes events calls this, at most once a second, before saying
+    that they are there.
 
     Raises:
         As `ClickHouse.execute`.

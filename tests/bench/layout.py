@@ -1,4 +1,4 @@
-"""Which sorting key the event tables have: `python -m tests.bench.layout [--rows 3000000] [--out figures.json]`.
+"""Which sorting key the event tables have: `python -m tests.bench.layout [--rows 2000000] [--out figures.json]`.
 
 Two layouts of the same rows, with 0, 1 and 100 % of the parts fresh (not merged, holding events sent twice):
 
@@ -244,7 +244,7 @@ async def main(rows: int, out: Path | None) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.rows, arguments.out))
