@@ -26,6 +26,7 @@ from services.kit.service import Answer, RequestContext
 from services.query import fields
 from services.query.catalog_sql import names_sql, values_sql
 from services.query.events_sql import Rows, check_names, columns_of
+from services.query.first_rows import first_rows
 from services.query.frame import Frame
 from services.query.resources import Query, Resources
 
@@ -74,7 +75,7 @@ async def _names(request: CatalogNames, frame: Frame, query: Query) -> CatalogNa
 async def _fields(request: CatalogFields, frame: Frame, query: Query) -> CatalogFieldsResult:
     rows = EventsRequest(table=frame.tables, names=request.names)
     sample = Rows(request=rows, frame=frame, columns=columns_of(rows, frame), shape="ndjson")
-    result = await query.run(sample.sql(limit=SAMPLE))
+    result = await first_rows(sample, query, SAMPLE)
     texts = result.data[0] if result.data else []
     entries = await asyncio.to_thread(fields.describe, texts, request.prefix)
     shown, more = _cut(tuple(entries), request.limit)

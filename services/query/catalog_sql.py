@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.events import CatalogNames, CatalogValues
 from services.kit import sql
 from services.kit.predicates import Scope, check_field, compile_field
-from services.query.events_sql import NAME_COLUMN, where_of
+from services.query.events_sql import NAME_COLUMN, keys_of
 from services.query.frame import Frame
 
 
@@ -15,14 +15,14 @@ def names_sql(request: CatalogNames, frame: Frame) -> str:
     selects = []
     for table in frame.tables:
         column = NAME_COLUMN.get(table)
-        conditions = where_of((), table, frame)
+        keys = keys_of((), table, frame)
         if request.prefix:
-            conditions.append(f"startsWith(toString({column}), {sql.string(request.prefix)})" if column else "0")
+            keys.append(f"startsWith(toString({column}), {sql.string(request.prefix)})" if column else "0")
         name = f"CAST({column}, 'Nullable(String)')" if column else "CAST(NULL, 'Nullable(String)')"
         selects.append(
             f"SELECT {sql.string(table)} AS source, {name} AS label, count() AS events, "
             f"toUnixTimestamp64Milli(max(timestamp)) AS last FROM events_{table} FINAL "
-            f"WHERE {' AND '.join(conditions)} GROUP BY label HAVING events > 0"
+            f"PREWHERE {' AND '.join(keys)} GROUP BY label HAVING events > 0"
         )
     return (
         f"SELECT source, label, events, last FROM ({' UNION ALL '.join(selects)}) "
@@ -40,11 +40,10 @@ def values_sql(request: CatalogValues, frame: Frame) -> str:
     selects = []
     for table in frame.tables:
         scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
-        conditions = where_of(request.names, table, frame)
+        keys = keys_of(request.names, table, frame)
         text = compile_field(request.field, scope, pointer="/field").texts
         selects.append(
-            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM events_{table} FINAL "
-            f"WHERE {' AND '.join(conditions)}"
+            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM events_{table} FINAL PREWHERE {' AND '.join(keys)}"
         )
     begins = "1"
     if request.prefix and request.ignore_case:

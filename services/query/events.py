@@ -17,6 +17,7 @@ from services.kit.service import Answer, RequestContext, Stream
 from services.query import cursor
 from services.query.cursor import RowKey
 from services.query.events_sql import Rows, check, columns_of, slices_sql
+from services.query.first_rows import first_rows
 from services.query.frame import Frame, depends_on_clock
 from services.query.resources import Query, Resources
 from services.query.wide import quote_wide_integers
@@ -64,7 +65,7 @@ async def _page(resources: Resources, request: EventsRequest, frame: Frame, cont
     rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="page")
     limit = request.limit or PAGE
     query = resources.query(context)
-    result = await query.run(rows.sql(after=after, limit=limit + 1))
+    result = await first_rows(rows, query, limit + 1, after=after)
     texts, wides, stamps, ids, tables = result.data if result.data else ([], [], [], [], [])
     last = None
     if len(texts) > limit:

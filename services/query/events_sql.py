@@ -36,6 +36,8 @@ _DEFAULT_COLUMNS: tuple[tuple[str, tuple[TableName, ...]], ...] = (
     ("context", ("track", "identify", "page", "group")),
 )
 
+Span = tuple[datetime, datetime]
+"""A half-open slice of time."""
 Shape = Literal["page", "ndjson", "csv", "typed"]
 """How a row leaves the engine: one JSON object with or without its key, one CSV line, or columns of their own types
 (Parquet, Arrow)."""
@@ -57,14 +59,18 @@ def columns_of(request: EventsRequest, frame: Frame) -> tuple[str, ...]:
     return request.columns
 
 
-def where_of(request_names: Sequence[str], table: TableName, frame: Frame) -> list[str]:
-    """Return the conditions every query of a table begins with: tenant, range, names. None: no row can match."""
+def keys_of(names: Sequence[str], table: TableName, frame: Frame) -> list[str]:
+    """Return the conditions every query of a table begins with: tenant, range, names.
+
+    They name columns of the sorting key alone, which the rows of one event share, so they may be asked before
+    duplicates are removed (PREWHERE); the engine itself moves no condition there under FINAL.
+    """
     conditions = [f"workspace_id = {sql.uuid(frame.workspace)}", f"timestamp < {sql.datetime64(frame.end)}"]
     if frame.start is not None:
         conditions.append(f"timestamp >= {sql.datetime64(frame.start)}")
-    if request_names:
+    if names:
         column = NAME_COLUMN.get(table)
-        conditions.append(f"{column} IN ({', '.join(map(sql.string, request_names))})" if column else "0")
+        conditions.append(f"{column} IN ({', '.join(map(sql.string, names))})" if column else "0")
     return conditions
 
 
@@ -103,7 +109,7 @@ class Rows:
         *,
         after: RowKey | None = None,
         limit: int | None = None,
-        between: tuple[datetime, datetime] | None = None,
+        between: Span | None = None,
     ) -> str:
         """Return the statement.
 
@@ -133,19 +139,10 @@ class Rows:
         key = ["toUnixTimestamp64Milli(timestamp) AS ts", "message_id", "`table`"]
         return ["row", "wide", *(key if self.shape == "page" else ())]
 
-    def _select(self, table: TableName, after: RowKey | None, between: tuple[datetime, datetime] | None) -> str:
-        request, frame = self.request, self.frame
+    def _select(self, table: TableName, after: RowKey | None, between: Span | None) -> str:
+        frame = self.frame
         scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
-        conditions = where_of(request.names, table, frame)
-        if between is not None:
-            conditions.append(f"timestamp >= {sql.datetime64(between[0])}")
-            conditions.append(f"timestamp < {sql.datetime64(between[1])}")
-        if after is not None:
-            conditions.append(_behind(after, table, newest=request.order == "newest"))
-        if request.actors:
-            conditions.append(identity.is_any_of(frame.workspace, request.actors))
-        if request.where is not None:
-            conditions.append(compile_predicate(request.where, scope))
+        source = self._source(table, after, between, final=True)
         rendered = [render_column(name, scope, pointer=f"/columns/{i}") for i, name in enumerate(self.columns)]
         key = f"timestamp, message_id, {sql.string(table)} AS `table`"
         if self.shape == "typed":
@@ -155,7 +152,42 @@ class Rows:
         else:
             output = f"{_json_object(self.columns, [column.json for column in rendered])} AS row, "
             output += f"{_wide([column.json for column in rendered if column.wide])} AS wide"
-        return f"SELECT {key}, {output} FROM events_{table} FINAL WHERE {' AND '.join(conditions)}"
+        return f"SELECT {key}, {output} {source}"
+
+    def _source(self, table: TableName, after: RowKey | None, between: Span | None, *, final: bool) -> str:
+        """Return FROM, PREWHERE and WHERE of one table."""
+        request, frame = self.request, self.frame
+        keys = keys_of(request.names, table, frame)
+        if between is not None:
+            keys.append(f"timestamp >= {sql.datetime64(between[0])}")
+            keys.append(f"timestamp < {sql.datetime64(between[1])}")
+        if request.actors:
+            keys.append(identity.is_any_of(frame.workspace, request.actors))
+        rest = []
+        if after is not None:
+            rest.append(_behind(after, table, newest=request.order == "newest"))
+        if request.where is not None:
+            rest.append(
+                compile_predicate(request.where, Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone))
+            )
+        where = f" WHERE {' AND '.join(rest)}" if rest else ""
+        return f"FROM events_{table}{' FINAL' if final else ''} PREWHERE {' AND '.join(keys)}{where}"
+
+    def reach_sql(self, *, after: RowKey | None, rows: int) -> str:
+        """Return a statement that tells how far the first rows reach, from their timestamps alone: for each table that
+        has some of the first `rows`, its name, how many, and the last timestamp (milliseconds). Duplicates count."""
+        newest = self.request.order == "newest"
+        selects = [
+            f"SELECT timestamp, {sql.string(table)} AS source {self._source(table, after, None, final=False)}"
+            for table in self.frame.tables
+        ]
+        direction, last = ("DESC", "min") if newest else ("ASC", "max")
+        cut = f"ORDER BY timestamp {direction} LIMIT {rows}"
+        inner = " UNION ALL ".join(f"SELECT * FROM ({select} {cut})" for select in selects)
+        return (
+            f"SELECT source, count() AS found, toUnixTimestamp64Milli({last}(timestamp)) AS last "
+            f"FROM (SELECT * FROM ({inner}) {cut}) GROUP BY source"
+        )
 
 
 def _behind(last: RowKey, table: TableName, *, newest: bool) -> str:
@@ -184,7 +216,7 @@ def slices_sql(request: EventsRequest, frame: Frame) -> str:
     """Return the months that may have rows, as year * 12 + month - 1: the partitions of the range."""
     selects = [
         "SELECT toUInt32(toYear(timestamp)) * 12 + toMonth(timestamp) - 1 AS month "
-        f"FROM events_{table} WHERE {' AND '.join(where_of(request.names, table, frame))} GROUP BY month"
+        f"FROM events_{table} PREWHERE {' AND '.join(keys_of(request.names, table, frame))} GROUP BY month"
         for table in frame.tables
     ]
     return f"SELECT DISTINCT month FROM ({' UNION ALL '.join(selects)}) ORDER BY month"
