@@ -15,17 +15,18 @@ from services.kit.settings import Settings, load
 from services.query.catalog import catalog
 from services.query.events import events
 from services.query.resources import Resources
+from services.query.schema_gate import SchemaGate
 from services.query.workspace import workspace_get, workspace_put
 
 
 def build(settings: Settings) -> Service:
     """Return the service, its handlers bound to stores that connect when it starts."""
+    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size)
     resources = Resources(
         settings=settings,
-        clickhouse=ClickHouse(
-            settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size
-        ),
+        clickhouse=clickhouse,
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
+        schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
@@ -37,7 +38,11 @@ def build(settings: Settings) -> Service:
         name="query",
         handlers={name: partial(handler, resources) for name, handler in handlers.items()},
         lifespan=partial(_stores, resources),
-        checks={"clickhouse": resources.clickhouse.ping, "postgres": resources.postgres.ping},
+        checks={
+            "clickhouse": resources.clickhouse.ping,
+            "postgres": resources.postgres.ping,
+            "event_tables": resources.schema.passed,
+        },
     )
 
 

@@ -18,16 +18,23 @@ from services.kit.settings import Settings
 from services.query import frame as frames
 from services.query import workspaces
 from services.query.frame import Frame, Ranged
+from services.query.schema_gate import SchemaGate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Query:
-    """The statements of one request, run one after another under one id, deadline and set of limits."""
+    """The statements of one request: one deadline, one set of limits, ids that begin alike (`<id>-1`, `<id>-2`)."""
 
     id: str
     clickhouse: ClickHouse
     settings: dict[str, Any]
     deadline: float
+    statements: int = 0
+
+    def _next_id(self) -> str:
+        # A server may still be winding up the statement before: an id in use is refused.
+        self.statements += 1
+        return f"{self.id}-{self.statements}"
 
     @property
     def _timeout(self) -> float:
@@ -35,16 +42,20 @@ class Query:
 
     async def run(self, statement: str) -> Result:
         """Run a statement to its end and return its columns."""
-        return await self.clickhouse.query(statement, settings=self.settings, query_id=self.id, timeout=self._timeout)
+        return await self.clickhouse.query(
+            statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
+        )
 
     def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
         """Open a statement's result as blocks; leaving stops the query."""
-        return self.clickhouse.stream(statement, settings=self.settings, query_id=self.id, timeout=self._timeout)
+        return self.clickhouse.stream(
+            statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
+        )
 
     def raw(self, statement: str, format_: str) -> AbstractAsyncContextManager[RawStream]:
         """Open a statement's result as bytes in one of the engine's formats; leaving stops the query."""
         return self.clickhouse.http_stream(
-            statement, format_, settings=self.settings, query_id=self.id, timeout=self._timeout
+            statement, format_, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
         )
 
 
@@ -55,9 +66,11 @@ class Resources:
     settings: Settings
     clickhouse: ClickHouse
     postgres: Postgres
+    schema: SchemaGate
 
     async def settle(self, request: Ranged, context: RequestContext, *, as_of: datetime | None = None) -> Frame:
         """Resolve a request's clock, time zone, range and tables; `as_of` of a cursor beats every other clock."""
+        await self.schema.passed()
         settings = await workspaces.get(self.postgres, context.workspace)
         return frames.settle(
             request, context.workspace, settings, now=datetime.now(UTC), passed_on=context.now, fixed=as_of
