@@ -120,8 +120,10 @@ class Runner:
         stream = self._stream = running.connection.stream(statement.sql)
         block = stream.fetch()
         if block is None:
-            progress = self._progress(running)  # asking for the columns below starts it anew
-            return self._header(result_columns(running.connection, statement.sql)) + progress
+            progress = self._progress(running)
+            header = self._header(result_columns(running.connection, statement.sql))
+            self._totals.reported = running.connection.progress  # of asking for the columns, not of the query
+            return header + progress
         rows, data = block
         header = b""
         if len(data) <= SMALL:
