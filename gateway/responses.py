@@ -57,7 +57,10 @@ def problem(exchange: Exchange, error: CdpError, extra: Mapping[str, str] | None
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if extra:
         headers.update(extra)
-    return finish(exchange, error.status, encode(error.problem()), headers)
+    response = finish(exchange, error.status, encode(error.problem()), headers)
+    if exchange.request.content.exception() is not None:
+        response.force_close()  # nobody knows where a broken body ends, so the client must not use the connection again
+    return response
 
 
 def page(
