@@ -22,6 +22,7 @@ DEADLINE = 6.0
 _SLACK = 2.0
 """Seconds an answer may be late on a machine that has much else to do."""
 _PAUSE = 0.03
+_NDJSON = "application/x-ndjson"
 _NAMES = 10
 _ROWS = 2_000
 _T0 = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -76,6 +77,8 @@ class Load:
 
     url: str
     workspace: UUID
+    streams: int = 0
+    """How many of the clients read streams."""
     refusals: bool = False
     """Whether connections may be refused or broken: it is the gateway that is killed."""
     samples: list[Sample] = field(default_factory=list)
@@ -112,8 +115,10 @@ class Load:
                 return latest - since
 
     async def _client(self, number: int, http: aiohttp.ClientSession) -> None:
-        cached = number % 2 == 0
-        headers = {"X-Workspace-Id": str(self.workspace)} | ({} if cached else {"Cache-Control": "no-cache"})
+        streamed = number < self.streams
+        cached = not streamed and number % 2 == 0
+        headers = {"X-Workspace-Id": str(self.workspace), "Accept": _NDJSON if streamed else "application/json"}
+        headers |= {} if cached else {"Cache-Control": "no-cache"}
         choose = random.Random(number)
         while True:
             request, rows = question(choose.randrange(_NAMES))
@@ -134,15 +139,16 @@ class Load:
         except (aiohttp.ClientError, OSError) as error:
             return REFUSED, "" if self.refusals else f"{type(error).__name__}: {error}"
         if status == 200:
-            return status, "" if json.loads(body)["data"] == rows else f"other rows: {body[:200]!r}"
+            found = [json.loads(line) for line in body.splitlines()] if kind == _NDJSON else json.loads(body)["data"]
+            return status, "" if found == rows else f"other rows: {body[:200]!r}"
         problem = kind == "application/problem+json" and json.loads(body)["status"] == status
         return status, "" if problem else f"no problem document: {body[:200]!r}"
 
 
 @asynccontextmanager
-async def under_load(api: Api, *, clients: int = 6, refusals: bool = False) -> AsyncIterator[Load]:
+async def under_load(api: Api, *, clients: int = 6, streams: int = 0, refusals: bool = False) -> AsyncIterator[Load]:
     """Ask while the block runs. It begins when all goes well."""
-    load = Load(api.url, api.workspace, refusals)
+    load = Load(api.url, api.workspace, streams, refusals)
     timeout = aiohttp.ClientTimeout(total=DEADLINE + 2 * _SLACK)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         tasks = [asyncio.create_task(load._client(number, http)) for number in range(clients)]

@@ -43,7 +43,7 @@ async def test_a_rolling_restart_of_two_query_replicas_fails_no_request(parts: W
     platform = parts.platform
     platform.start("query 2", "services.query.main")
     await _replicas(parts_api, 2)
-    async with under_load(parts_api, clients=8) as load:
+    async with under_load(parts_api, clients=9, streams=3) as load:
         for old, new in (("query", "query 3"), ("query 2", "query")):
             assert await asyncio.to_thread(platform.stop, old) == 0
             platform.start(new, "services.query.main")
@@ -91,5 +91,6 @@ async def test_a_killed_supervisor_loses_nothing_and_starts_again(
             print(f"ready {seconds:.1f} s after the start that followed a SIGKILL")
             assert seconds < 15
             assert not set(children.values()) & set(restarted.pids.values())
-            assert f"http://127.0.0.1:{restarted.settings.api_port}" == url, "the same ports"
+            # The servers choose their ports at each start: the usual ones may be taken now, or free again.
+            accepted.api = Api(restarted.settings, url, workspace, http)
             await accepted.check()
