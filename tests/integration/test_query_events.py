@@ -34,6 +34,15 @@ def event(number: int, **fields: Any) -> dict[str, Any]:
     return base | fields
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_pages_of_several_tables_lose_no_row_where_all_have_one_time(api: Api, order: str) -> None:
+    tables = ("track", "page", "identify")
+    await api.write(event(0, message_id=f"m{n:02}", table=tables[n % 3]) for n in range(30))
+    rows = await api.events(limit=2, order=order, columns=["message_id"])
+    expected = [f"m{n:02}" for n in range(30)]
+    assert [row["message_id"] for row in rows] == (expected[::-1] if order == "newest" else expected)
+
+
 async def test_pages_have_no_gap_and_no_repeat_while_rows_arrive(api: Api) -> None:
     await api.write(event(n) for n in range(25))
     first = (await api.call("/query/events", {"limit": 10, "columns": ["message_id"]})).json
