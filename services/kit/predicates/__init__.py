@@ -16,6 +16,7 @@ SETTINGS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "output_format_json_escape_forward_slashes": 0,
         "output_format_json_quote_64bit_integers": 0,
+        "type_json_skip_null_typed_paths": 1,  # a declared path of `context` that a row lacks is absent, not null
         "max_query_size": 33_554_432,
         "max_ast_elements": 1_000_000,
         "max_expanded_ast_elements": 2_000_000,

@@ -11,12 +11,6 @@ from services.kit.event_schema import CONTEXT_PATHS
 NUMBER_PATTERN: Final = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """The texts that are numbers; in RE2 `$` is the end of the text only."""
 
-_UNSET: Final = (
-    f'"(?:{"|".join(sorted({path.rpartition(".")[2] for path in CONTEXT_PATHS}))})":null',
-    f'"(?:{"|".join(sorted({path.partition(".")[0] for path in CONTEXT_PATHS if "." in path}))})":\\{{\\}}',
-)
-"""Patterns of the members that declared paths print when they are unset: first leaves, then the objects around them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
@@ -92,12 +86,7 @@ def at_path(column: str, names: tuple[str, ...]) -> Value:
         return in_text(f"JSONExtractRaw({object_text(column)}{_keys(names)})")
     dynamic = sql.json_path(column, path)
     inner = f"{sql.identifier(column)}.^{sql.identifier(path)}"
-    if _has_declared(column, path):
-        inside = f"nullIf({_without_nulls(f'toJSONString({inner})')}, '{{}}')"
-        filled = f"isNotNull({inside})"
-    else:
-        inside = f"nullIf(toJSONString({inner}), '{{}}')"
-        filled = f"notEmpty({inner})"
+    inside = f"nullIf(toJSONString({inner}), '{{}}')"
     array = f"if(startsWith(dynamicType({dynamic}), 'Array'), toJSONString({dynamic}), NULL)"
     scalar = f"CAST({dynamic}, 'Nullable(String)')"
     return Value(
@@ -107,7 +96,7 @@ def at_path(column: str, names: tuple[str, ...]) -> Value:
         composite=f"if(isNull({dynamic}), {inside}, {array})",
         other=f"multiIf(isNull({dynamic}), {inside}, "
         f"startsWith(dynamicType({dynamic}), 'Array'), toJSONString({dynamic}), nullIf({scalar}, ''))",
-        present=f"if(isNull({dynamic}), {filled}, isNull({dynamic}.:String))",
+        present=f"if(isNull({dynamic}), notEmpty({inner}), isNull({dynamic}.:String))",
         json=f"multiIf(isNull({dynamic}), {inside}, ifNull({dynamic}.:String = '', 0), NULL, toJSONString({dynamic}))",
     )
 
@@ -158,8 +147,7 @@ def inner_elements(raw: str, names: tuple[str, ...]) -> str:
 
 def object_text(column: str) -> str:
     """Return String: a column's object as compact JSON."""
-    text = f"toJSONString({sql.identifier(column)})"
-    return _without_nulls(text) if column == "context" else text
+    return f"toJSONString({sql.identifier(column)})"
 
 
 def _keys(names: tuple[str, ...]) -> str:
@@ -169,19 +157,3 @@ def _keys(names: tuple[str, ...]) -> str:
 def _is_subcolumn(path: str) -> bool:
     # An empty name is no identifier; ":`" and "^`" are the engine's own marks of types and sub-objects.
     return path != "" and ":`" not in path and "^`" not in path
-
-
-def _without_nulls(text: str) -> str:
-    """Return JSON text without the nulls that unset declared paths print as, and without the objects that empties.
-
-    No other member prints as null or {}, and within a string a quote is escaped, so nothing else can match. A cast to a
-    JSON type without declared paths would do the same, read times into texts on the way, and take three times as long.
-    """
-    for pattern in _UNSET:
-        text = f"replaceRegexpAll({text}, {sql.string(pattern + ',')}, '')"
-        text = f"replaceRegexpAll({text}, {sql.string(f',?{pattern}}}')}, '}}')"
-    return text
-
-
-def _has_declared(column: str, path: str) -> bool:
-    return column == "context" and any(declared.startswith(f"{path}.") for declared in CONTEXT_PATHS)
