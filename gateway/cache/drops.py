@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from contracts.caching import CacheDrop, CachePolicy
 from contracts.durable import EventsIngested
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Drop(NamedTuple):
@@ -51,7 +53,8 @@ def droppable(policy: CachePolicy) -> bool:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+    # In whole numbers: seconds as a double, times 1000, fall a little short of many a millisecond.
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 class DropLog:

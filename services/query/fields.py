@@ -26,6 +26,11 @@ def _type_of(value: Any) -> str:
     return "object" if isinstance(value, dict) else "string"
 
 
+def _escaped(key: str) -> str:
+    """Return a name some of whose segments may end like the mark of an array, as paths spell it."""
+    return ".".join(f"{segment[:-2]}\\[]" if segment.endswith("[]") else segment for segment in key.split("."))
+
+
 def _walk(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     """Yield (path, type) of a value and what is inside it; `""`, null and `{}` are absent."""
     if value is None or value == "" or value == {}:
@@ -34,7 +39,8 @@ def _walk(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
         yield path, _type_of(value)
     if isinstance(value, dict) and depth < MAX_DEPTH:
         for key, inner in value.items():
-            yield from _walk(f"{path}.{key}" if path else key, inner, depth + 1)
+            name = _escaped(key) if "[]" in key else key
+            yield from _walk(f"{path}.{name}" if path else name, inner, depth + 1)
     elif isinstance(value, list) and depth < MAX_DEPTH:
         for element in value:
             if isinstance(element, dict):

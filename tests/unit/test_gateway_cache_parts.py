@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -70,6 +70,16 @@ def test_messages_become_drops() -> None:
     assert from_ingested(event) == Drop(W, frozenset(), True, 1_000, 2_000)
     assert from_cache_drop(CacheDrop(workspace_id=UUID(W), tags=("a",))) == Drop(W, frozenset({"a"}), False)
     assert from_cache_drop(CacheDrop(workspace_id=UUID(W))).ranged
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_a_drop_names_the_very_millisecond_of_an_event(moment: int) -> None:
+    """A closed range may begin at it: a millisecond less, and its answer would outlive the event."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
+    event = EventsIngested(workspace_id=UUID(W), tables=("track",), rows=1, from_=at, to=at)
+    drop = from_ingested(event)
+    assert (drop.start, drop.end) == (moment, moment)
+    assert drop.hits(CachePolicy(ttl=1, start=moment, end=moment + 1, closed=True))
 
 
 TAGGED = CachePolicy(ttl=60, tags=("a",))
