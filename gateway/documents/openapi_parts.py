@@ -21,7 +21,7 @@ def parameters() -> dict[str, Any]:
             "required": True,
             "description": "The workspace asked",
             "schema": {"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36},
-            "example": "00000000-0000-0000-0000-000000000001",
+            "example": "00000000-0000-4000-8000-000000000001",
         },
         "request_id": {
             "name": REQUEST_ID,
