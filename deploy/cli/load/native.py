@@ -8,20 +8,20 @@ The same order lines took the engine 16 µs a row as JSONCompactEachRow and 6 µ
 
 from __future__ import annotations
 
-import re
 import struct
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from deploy.cli.load.flatten import flatten, type_names
+from deploy.cli.load.json_type import JsonType
+
 _JSON_AS_TEXT: Final = struct.pack("<Q", 1)
 _FLATTENED: Final = struct.pack("<Q", 3)
-MAX_FLAT_PATHS: Final = 64
-"""Beyond the tables' max_dynamic_paths a flattened object gains nothing; such columns go as text."""
 
 
 class Column(NamedTuple):
@@ -70,12 +70,7 @@ def blobs(values: Sequence[bytes]) -> bytes:
 
 def text_arrays(values: Sequence[Sequence[str]]) -> bytes:
     """Encode Array(String) data: running ends as UInt64, then all elements."""
-    ends = array("Q", bytes(0))
-    total = 0
-    for value in values:
-        total += len(value)
-        ends.append(total)
-    return ends.tobytes() + texts(list(chain.from_iterable(values)))
+    return array("Q", accumulate(map(len, values))).tobytes() + texts(list(chain.from_iterable(values)))
 
 
 def integers(values: Iterable[int]) -> bytes:
@@ -93,51 +88,81 @@ def json_texts(values: Sequence[bytes]) -> bytes:
     return _JSON_AS_TEXT + blobs(values)
 
 
-def is_flat(paths: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether `json_paths` can carry these: few paths and nothing but text, numbers, booleans and nulls."""
-    return len(paths) <= MAX_FLAT_PATHS and all(set(map(type, values)) <= _SCALARS for values in paths.values())
+def json_paths(paths: Mapping[str, Sequence[Any]], rows: int, declared: JsonType) -> bytes:
+    """Encode a JSON column from its paths (dots join the levels), None where a row has no value.
 
+    The types are those the engine infers from JSON text; see flatten.py, which also makes `paths` of JSON text.
 
-def json_paths(paths: Mapping[str, Sequence[Any]]) -> bytes:
-    """Encode a JSON column without typed paths from its paths (dots join the levels), None where a row has no value.
-
-    The types are those the engine infers from JSON text: Int64 (UInt64 beyond), Float64, String, Bool.
+    Raises:
+        NotFlat: a value has no such type.
     """
-    columns = [(path.encode(), *_dynamic(paths[path])) for path in sorted(paths, key=str.encode)]
-    names = b"".join(_sized(path) for path, _, _ in columns)
-    return b"".join(
-        (_FLATTENED, varint(len(columns)), names, *map(itemgetter(1), columns), *map(itemgetter(2), columns))
-    )
+    prefix, data = _object(paths, rows, declared)
+    return prefix + data
 
 
-def _dynamic(values: Sequence[Any]) -> tuple[bytes, bytes]:
+def _object(paths: Mapping[str, Sequence[Any]], rows: int, declared: JsonType) -> tuple[bytes, bytes]:
+    """Return prefix and data of a JSON column: the declared paths first, then the others as Dynamic, both sorted."""
+    typed = [
+        _nullable_texts(paths.get(path) or [None] * rows, nullable)
+        for path, nullable in sorted(declared.typed.items(), key=_bytewise)
+    ]
+    dynamic = [
+        (path, *_dynamic(values, declared))
+        for path, values in sorted(paths.items(), key=_bytewise)
+        if path not in declared.typed
+    ]
+    names = b"".join(_sized(path.encode()) for path, _, _ in dynamic)
+    prefix = b"".join((_FLATTENED, varint(len(dynamic)), names, *map(itemgetter(1), dynamic)))
+    return prefix, b"".join((*typed, *map(itemgetter(2), dynamic)))
+
+
+def _bytewise(item: tuple[str, Any]) -> bytes:
+    return item[0].encode()
+
+
+def _nullable_texts(values: Sequence[str | None], nullable: bool) -> bytes:
+    data = texts([value or "" for value in values])
+    return bytes([value is None for value in values]) + data if nullable else data
+
+
+def _dynamic(values: Sequence[Any], declared: JsonType) -> tuple[bytes, bytes]:
     """Return prefix and data of a Dynamic column: which type each row has, then the values of each type."""
-    present = [value for value in values if value is not None]
-    kinds = set(map(type, present))
-    names = sorted(set(map(_type_name, present)) if int in kinds else (_TYPE_NAMES[kind] for kind in kinds))
+    present = values if None not in values else [value for value in values if value is not None]
+    of_present = type_names(present, declared)
+    names = sorted(set(of_present))
+    if len(names) <= 1:
+        written = [_write(names[0], present, declared)] if names else []
+        gaps = len(present) < len(values) and names
+        marks = bytes([value is None for value in values]) if gaps else bytes(len(values))
+    else:
+        index = {name: position for position, name in enumerate(names)}
+        rest = iter(of_present)
+        marks = bytes([len(names) if value is None else index[next(rest)] for value in values])
+        written = [
+            _write(name, [value for value, mark in zip(values, marks, strict=True) if mark == position], declared)
+            for name, position in index.items()
+        ]
     prefix = b"".join((_FLATTENED, varint(len(names)), *(_sized(name.encode()) for name in names)))
-    if len(names) == 1:
-        marks = bytes(len(values)) if len(present) == len(values) else bytes([value is None for value in values])
-        return prefix, marks + _WRITERS[names[0]](present)
-    index = {name: position for position, name in enumerate(names)}
-    which = [len(names) if value is None else index[_type_name(value)] for value in values]
-    parts = (
-        _WRITERS[name]([value for value, mark in zip(values, which, strict=True) if mark == position])
-        for position, name in enumerate(names)
-    )
-    return prefix, bytes(which) + b"".join(parts)
+    return prefix + b"".join(map(itemgetter(0), written)), marks + b"".join(map(itemgetter(1), written))
 
 
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    if kind is int:
-        return "Int64" if value < 2**63 else "UInt64"
-    return _TYPE_NAMES[kind]
+def _write(name: str, values: Sequence[Any], declared: JsonType) -> tuple[bytes, bytes]:
+    """Return prefix and data of the values of one type."""
+    if not name.startswith("Array("):
+        return b"", _WRITERS[name](values)
+    elements = list(chain.from_iterable(values))
+    ends = array("Q", accumulate(map(len, values))).tobytes()
+    inner = name.removeprefix("Array(").removesuffix(")")
+    if inner.startswith("JSON("):
+        prefix, data = _object(flatten(elements, declared.element), len(elements), declared.element)
+        return prefix, ends + data
+    scalar = inner.removeprefix("Nullable(").removesuffix(")")
+    empty = _EMPTY[scalar]
+    filled = [empty if value is None else value for value in elements]
+    return b"", ends + bytes([value is None for value in elements]) + _WRITERS[scalar](filled)
 
 
-_NONE: Final = type(None)
-_SCALARS: Final = {str, int, float, bool, _NONE}
-_TYPE_NAMES: Final[Mapping[type, str]] = {str: "String", float: "Float64", bool: "Bool"}
+_EMPTY: Final[Mapping[str, Any]] = {"Int64": 0, "Float64": 0.0, "String": "", "Bool": False}
 _WRITERS: Final[Mapping[str, Callable[[Sequence[Any]], bytes]]] = {
     "Int64": integers,
     "UInt64": lambda values: array("Q", values).tobytes(),
@@ -145,15 +170,7 @@ _WRITERS: Final[Mapping[str, Callable[[Sequence[Any]], bytes]]] = {
     "String": texts,
     "Bool": bytes,
 }
-
-
-_PLAIN_JSON: Final = re.compile(r"JSON(\((max_dynamic_(paths|types)\s*=\s*\d+(,\s*)?)+\))?")
 json_bytes: Final = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def takes_paths(type_: str) -> bool:
-    """Whether `json_paths` can write a column of this type: it names no typed paths, which come first on the wire."""
-    return _PLAIN_JSON.fullmatch(type_) is not None
 
 
 def block(columns: Sequence[Column], rows: int) -> bytes:

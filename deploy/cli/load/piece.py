@@ -9,6 +9,8 @@ from typing import Any
 from contracts.common import TableName
 from deploy.cli.load import native
 from deploy.cli.load.chunk import Reject
+from deploy.cli.load.flatten import NotFlat, flatten_texts, flatten_values
+from deploy.cli.load.json_type import parse_json_type
 from deploy.cli.load.memo import each, kinds_of
 from deploy.cli.load.native import Column
 from deploy.cli.load.values import plain
@@ -73,19 +75,23 @@ class Piece:
         ]
         columns += (Column(name, "String", native.texts(values)) for name, values in self.names.items())
         columns += (
-            Column(name, types[name], _json(values, types[name], size)) for name, values in self.objects.items()
+            Column(name, types[name], encode_json(values, types[name], size)) for name, values in self.objects.items()
         )
         if self.nulls is not None:
             columns.append(Column("traits_null", "Array(String)", native.text_arrays(self.nulls)))
         return native.block(columns, size)
 
 
-def _json(values: JsonTexts | JsonPaths, type_: str, size: int) -> bytes:
-    if not isinstance(values, Mapping):
-        return native.json_texts(values)
-    if native.takes_paths(type_) and native.is_flat(values):
-        return native.json_paths(values)
-    return native.json_texts(json_of_paths(values, size))
+def encode_json(values: JsonTexts | JsonPaths, type_: str, size: int) -> bytes:
+    """Return a JSON column by path if the engine would make the same of its text, else as text."""
+    declared = parse_json_type(type_)
+    if declared is not None:
+        try:
+            paths = flatten_values(values, declared) if isinstance(values, Mapping) else flatten_texts(values, declared)
+            return native.json_paths(paths, size, declared)
+        except NotFlat:
+            pass
+    return native.json_texts(json_of_paths(values, size) if isinstance(values, Mapping) else values)
 
 
 def json_of_paths(paths: JsonPaths, size: int) -> list[bytes]:

@@ -166,7 +166,13 @@ def instant(value: Any, zone: tzinfo, pattern: str) -> int:
 
 def iso(milliseconds: int) -> str:
     """Return ISO 8601 in UTC with milliseconds."""
-    return (EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{_iso_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _iso_second(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def now_ms() -> int:
