@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -17,6 +17,7 @@ from contracts import headers as names
 from contracts.base import decode
 from contracts.errors import CdpError, FieldError, InvalidRequest, NotAcceptable
 from contracts.operations import Format, Operation
+from services.kit import timerange
 from services.kit.service_types import RequestContext
 from services.kit.settings import Settings
 
@@ -126,9 +127,9 @@ def _now(headers: Mapping[str, str]) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _bad(names.NOW, "is not an ISO 8601 time") from None
+        return timerange.check_instant(datetime.fromisoformat(text), "")
+    except (ValueError, InvalidRequest):
+        raise _bad(names.NOW, "is not an ISO 8601 time of the years 1900 to 2299") from None
 
 
 def _bad(header: str, message: str) -> InvalidRequest:

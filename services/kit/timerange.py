@@ -89,6 +89,15 @@ def parse_instant(text: str, pointer: str) -> datetime:
     return _absolute(text, ZoneInfo("UTC"), pointer, _TIME_FORMS)
 
 
+def check_instant(moment: datetime, pointer: str) -> datetime:
+    """Return an instant in UTC; without an offset it is UTC.
+
+    Raises:
+        InvalidRequest: at `pointer`: outside the years 1900 to 2299.
+    """
+    return _checked(lambda: moment.replace(tzinfo=moment.tzinfo or UTC), pointer)
+
+
 def parse_duration(text: str, pointer: str) -> Duration:
     """Return a duration such as `7d`.
 
@@ -132,7 +141,7 @@ def check_timezone(name: str, pointer: str = "/timezone") -> str:
 
 @cache
 def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - {"localtime"}  # is another zone on another machine
 
 
 def _absolute(text: str, zone: ZoneInfo, pointer: str, forms: str) -> datetime:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from contracts.base import encode
-from contracts.common import TableName
+from contracts.common import TableName, TimeZone
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 
 VERSION = 1
 Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-2_208_988_800_000, le=10_413_791_999_999)]
 """Since the epoch, within what DateTime64(3) holds: 1900 to 2299."""
+Microseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-2_208_988_800_000_000, le=10_413_791_999_999_999)]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RowKey(msgspec.Struct, frozen=True, array_like=True):
@@ -31,12 +33,14 @@ class RowKey(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """`as_of` goes with the cursor, so that relative ranges mean the same on every page."""
+    """`as_of` and `timezone` go with the cursor, so that the range means the same on every page, whatever becomes of
+    the workspace's settings meanwhile."""
 
     version: int
     request: str
-    as_of: Milliseconds
+    as_of: Microseconds
     last: RowKey
+    timezone: TimeZone
 
 
 _decoder = msgspec.json.Decoder(Cursor)
@@ -48,9 +52,10 @@ def fingerprint(workspace: UUID, request: EventsRequest) -> str:
     return hashlib.blake2b(workspace.bytes + canonical, digest_size=9).hexdigest()
 
 
-def write(workspace: UUID, request: EventsRequest, as_of: datetime, last: RowKey) -> str:
+def write(workspace: UUID, request: EventsRequest, last: RowKey, *, as_of: datetime, timezone: str) -> str:
     """Return the cursor of the page after `last`."""
-    cursor = Cursor(VERSION, fingerprint(workspace, request), round(as_of.timestamp() * 1000), last)
+    clock = (as_of - _EPOCH) // timedelta(microseconds=1)
+    cursor = Cursor(VERSION, fingerprint(workspace, request), clock, last, timezone)
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
 
 
@@ -71,4 +76,4 @@ def read(workspace: UUID, request: EventsRequest, text: str) -> Cursor:
 
 def clock(cursor: Cursor) -> datetime:
     """Return the as_of the cursor was made with."""
-    return datetime.fromtimestamp(cursor.as_of / 1000, UTC)
+    return _EPOCH + timedelta(microseconds=cursor.as_of)

@@ -18,7 +18,7 @@ from services.query import cursor
 from services.query.cursor import RowKey
 from services.query.events_sql import Rows, check, columns_of, slices_sql
 from services.query.first_rows import first_rows
-from services.query.frame import Frame, depends_on_clock
+from services.query.frame import depends_on_clock
 from services.query.resources import Query, Resources
 from services.query.wide import quote_wide_integers
 
@@ -34,12 +34,12 @@ async def events(resources: Resources, request: EventsRequest, context: RequestC
         InvalidRequest: something in the request cannot be; names the field.
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
-    frame = await resources.settle(request, context)
-    check(request, frame)
     if context.format == "json":
-        return await _page(resources, request, frame, context)
+        return await _page(resources, request, context)
     if request.cursor is not None:
         raise InvalidRequest.at("/cursor", "a stream has no pages: leave the cursor out or ask for application/json")
+    frame = await resources.settle(request, context)
+    check(request, frame)
     rows = Rows(
         request=request,
         frame=frame,
@@ -55,29 +55,34 @@ async def events(resources: Resources, request: EventsRequest, context: RequestC
     return Stream(chunks, content_type=MEDIA_TYPES[context.format], totals=totals.read)
 
 
-async def _page(resources: Resources, request: EventsRequest, frame: Frame, context: RequestContext) -> Answer:
+async def _page(resources: Resources, request: EventsRequest, context: RequestContext) -> Answer:
     if request.order == "unordered":
         raise InvalidRequest.at("/order", "pages have an order: newest or oldest; unordered is for streams")
-    after: RowKey | None = None
-    if request.cursor is not None:
-        at = cursor.read(context.workspace, request, request.cursor)
-        after, frame = at.last, await resources.settle(request, context, as_of=cursor.clock(at))
+    before = None if request.cursor is None else cursor.read(context.workspace, request, request.cursor)
+    frame = await resources.settle(request, context, page=before)
+    check(request, frame)
     rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="page")
     limit = request.limit or PAGE
     query = resources.query(context)
-    result = await first_rows(rows, query, limit + 1, after=after)
+    result = await first_rows(rows, query, limit + 1, after=None if before is None else before.last)
     texts, wides, stamps, ids, tables = result.data if result.data else ([], [], [], [], [])
     last = None
     if len(texts) > limit:
         key = RowKey(stamps[limit - 1], ids[limit - 1].decode(), tables[limit - 1].decode())
-        last = cursor.write(context.workspace, request, frame.as_of, key)
+        last = cursor.write(context.workspace, request, key, as_of=frame.as_of, timezone=frame.timezone)
     meta = Facts(rows_read=result.rows_read, bytes_read=result.bytes_read, as_of=frame.as_of, query_id=query.id)
     body = b'{"data":[%b],"next_cursor":%b,"meta":%b}' % (
         b",".join(_narrow(texts[:limit], wides[:limit])),
         encode(last),
         encode(meta),
     )
-    return Answer(body, cache=resources.cache_policy(request, frame, relative=depends_on_clock(request.where)))
+    policy = resources.cache_policy(
+        request,
+        frame,
+        relative=depends_on_clock(request.where),
+        resolved=bool(request.actors) or "actor" in rows.columns,
+    )
+    return Answer(body, cache=policy)
 
 
 def _narrow(rows: Sequence[bytes], wides: Sequence[int]) -> Sequence[bytes]:

@@ -49,22 +49,25 @@ def settle(
     *,
     now: datetime,
     passed_on: datetime | None,
-    fixed: datetime | None = None,
+    fixed: tuple[datetime, str] | None = None,
 ) -> Frame:
     """Resolve a request's times.
 
-    The clock is, in this order: `fixed` (of a cursor), the request's `as_of`, the one a calling service passed on, the
-    workspace's pinned clock, `now`. Without `to` the range ends at as_of.
+    `fixed`: the clock and the time zone of the pages before. Else the clock is, in this order: the request's `as_of`,
+    the one a calling service passed on, the workspace's pinned clock, `now`. Without `to` the range ends at as_of.
 
     Raises:
         InvalidRequest: a time or a zone that is none, or `to` before `from`.
     """
-    timezone = timerange.check_timezone(request.timezone or settings.timezone, pointer="/timezone")
+    timezone = request.timezone or settings.timezone
+    if fixed is not None:
+        _, timezone = fixed
+    timerange.check_timezone(timezone, pointer="/timezone")
     clock = passed_on or settings.clock or now
     clock = clock.astimezone(UTC).replace(microsecond=clock.microsecond // 1000 * 1000)
     as_of = clock
     if fixed is not None:
-        as_of = fixed
+        as_of, _ = fixed
     elif request.as_of is not None:
         as_of = timerange.resolve_moment(request.as_of, as_of=clock, timezone=timezone, pointer="/as_of")
     start, end = timerange.resolve_range(request.from_, request.to, timezone=timezone, as_of=as_of)
@@ -80,12 +83,13 @@ def settle(
 
 
 def cache_policy(
-    request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool
+    request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool, resolved: bool
 ) -> CachePolicy:
     """Return how an answer may be cached.
 
     A closed range (over before now, and meaning the same tomorrow) lives longer and is dropped when late events touch
-    it. `relative`: the request depends on as_of in another way than by its range (`within_last`).
+    it. `relative`: the request depends on as_of in another way than by its range (`within_last`). `resolved`: the
+    answer shows or selects actors, whom an event outside its range may link to someone else; then no range is closed.
     """
     moves = not frame.pinned and (
         relative
@@ -93,7 +97,7 @@ def cache_policy(
         or timerange.is_relative(request.to)
         or (request.from_ is not None and timerange.is_relative(request.from_))
     )
-    closed = not moves and frame.end <= now
+    closed = not moves and not resolved and frame.end <= now
     return CachePolicy(
         ttl=closed_ttl if closed else ttl,
         start=round(frame.start.timestamp() * 1000) if frame.start is not None else None,

@@ -15,8 +15,9 @@ from services.kit.postgres import Postgres
 from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
 from services.kit.service import RequestContext
 from services.kit.settings import Settings
+from services.query import cursor, workspaces
 from services.query import frame as frames
-from services.query import workspaces
+from services.query.cursor import Cursor
 from services.query.frame import Frame, Ranged
 from services.query.schema_gate import SchemaGate
 
@@ -68,12 +69,13 @@ class Resources:
     postgres: Postgres
     schema: SchemaGate
 
-    async def settle(self, request: Ranged, context: RequestContext, *, as_of: datetime | None = None) -> Frame:
-        """Resolve a request's clock, time zone, range and tables; `as_of` of a cursor beats every other clock."""
+    async def settle(self, request: Ranged, context: RequestContext, *, page: Cursor | None = None) -> Frame:
+        """Resolve a request's clock, time zone, range and tables; those of the `page` before hold for all pages."""
         await self.schema.passed()
+        fixed = None if page is None else (cursor.clock(page), page.timezone)
         settings = await workspaces.get(self.postgres, context.workspace)
         return frames.settle(
-            request, context.workspace, settings, now=datetime.now(UTC), passed_on=context.now, fixed=as_of
+            request, context.workspace, settings, now=datetime.now(UTC), passed_on=context.now, fixed=fixed
         )
 
     def query(self, context: RequestContext) -> Query:
@@ -90,7 +92,9 @@ class Resources:
             limits["max_rows_to_read"] = self.settings.query_max_rows_to_read
         return Query(uuid.uuid4().hex, self.clickhouse, limits, context.deadline)
 
-    def cache_policy(self, request: Ranged, frame: Frame, *, relative: bool = False) -> CachePolicy:
+    def cache_policy(
+        self, request: Ranged, frame: Frame, *, relative: bool = False, resolved: bool = False
+    ) -> CachePolicy:
         """Return how the answer may be cached, by the settings' times to live."""
         return frames.cache_policy(
             request,
@@ -99,4 +103,5 @@ class Resources:
             ttl=self.settings.cache_ttl_query_seconds,
             closed_ttl=self.settings.cache_ttl_closed_seconds,
             relative=relative,
+            resolved=resolved,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from contracts.errors import InvalidRequest
 from contracts.workspace import WorkspaceSettings
+from services.kit import timerange
 from services.kit.postgres import Postgres
 
 _SELECT = "SELECT name, timezone, week_start, clock FROM query.workspaces WHERE workspace_id = $1"
@@ -28,14 +28,10 @@ async def put(postgres: Postgres, workspace: UUID, settings: WorkspaceSettings, 
     """Replace the settings of a workspace.
 
     Raises:
-        InvalidRequest: no such time zone, or text PostgreSQL cannot hold.
+        InvalidRequest: no such time zone, a clock out of the reach of events, or text PostgreSQL cannot hold.
     """
-    try:
-        ZoneInfo(settings.timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise InvalidRequest.at("/timezone", "not an IANA time zone, for example Europe/Berlin") from error
+    timerange.check_timezone(settings.timezone)
+    clock = None if settings.clock is None else timerange.check_instant(settings.clock, "/clock")
     if "\0" in settings.name:
         raise InvalidRequest.at("/name", "a name holds no NUL character")
-    await postgres.execute(
-        _UPSERT, workspace, settings.name, settings.timezone, settings.week_start, settings.clock, author
-    )
+    await postgres.execute(_UPSERT, workspace, settings.name, settings.timezone, settings.week_start, clock, author)

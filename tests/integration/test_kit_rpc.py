@@ -114,6 +114,7 @@ async def test_a_malformed_request_is_refused_with_the_place_of_the_fault(
         ({}, InvalidRequest),
         ({names.WORKSPACE: "mine"}, InvalidRequest),
         ({**HEADERS, names.NOW: "yesterday"}, InvalidRequest),
+        ({**HEADERS, names.NOW: "9999-12-31T00:00:00Z"}, InvalidRequest),  # no time the store could compare with
         ({**HEADERS, names.ACCEPT: "parquet"}, NotAcceptable),
         ({**HEADERS, names.ACCEPT: "xml"}, NotAcceptable),
     ],

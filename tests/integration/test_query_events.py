@@ -34,6 +34,37 @@ def event(number: int, **fields: Any) -> dict[str, Any]:
     return base | fields
 
 
+async def test_pages_keep_the_range_of_the_first_whatever_becomes_of_the_workspace(api: Api) -> None:
+    await api.write(event(n, timestamp=T0 + n * DAY // 4) for n in range(8))
+    clock = "2026-01-02T12:00:00.000500Z"  # the event of that millisecond is before it
+    await api.call("/workspace", {"clock": clock}, method="PUT")
+    body = {"from": "2026-01-01", "as_of": clock, "order": "oldest", "limit": 4, "columns": ["properties.n"]}
+    first = (await api.call("/query/events", body)).json
+    await api.call("/workspace", {"timezone": "Asia/Tokyo", "clock": "2025-01-01T00:00:00Z"}, method="PUT")
+    rest = (await api.call("/query/events", body | {"cursor": first["next_cursor"]})).json
+    assert [row["properties.n"] for row in first["data"] + rest["data"]] == list(range(7))
+    relative = {"from": "-1d", "limit": 1, "columns": ["properties.n"]}
+    await api.call("/workspace", {"clock": "2026-01-02T12:00:00Z"}, method="PUT")
+    first = (await api.call("/query/events", relative)).json
+    await api.call("/workspace", {"timezone": "Pacific/Auckland", "clock": "2025-01-01T00:00:00Z"}, method="PUT")
+    last = (await api.call("/query/events", relative | {"limit": 9, "cursor": first["next_cursor"]})).json
+    assert [row["properties.n"] for row in first["data"] + last["data"]] == [5, 4, 3, 2, 1, 0]
+
+
+async def test_no_range_is_closed_for_an_answer_about_actors(api: Api) -> None:
+    """Closed ranges are kept longest, and dropped by the times of new events: a link may lie outside them."""
+    over = {"from": "2026-01-01", "to": "2026-01-02"}
+    connection = await nats.connect(api.settings.nats_url)
+    for body in (over, over | {"actors": [{"kind": "anonymous", "id": "a"}], "columns": ["message_id"]}):
+        headers = {"Cdp-Workspace": str(api.workspace)}
+        reply = await connection.request("cdp.query.v1.events", json.dumps(body).encode(), timeout=10, headers=headers)
+        assert json.loads((reply.headers or {})["Cdp-Cache"])["closed"] is False
+    plain = over | {"columns": ["message_id"]}
+    reply = await connection.request("cdp.query.v1.events", json.dumps(plain).encode(), timeout=10, headers=headers)
+    assert json.loads((reply.headers or {})["Cdp-Cache"])["closed"] is True
+    await connection.close()
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest"])
 async def test_pages_of_several_tables_lose_no_row_where_all_have_one_time(api: Api, order: str) -> None:
     tables = ("track", "page", "identify")
