@@ -51,6 +51,7 @@ def value_of(source: str, **row: Any) -> Any:
         ("contains(a, 'b')", {"a": "abc"}, True),
         ("url_path(u)", {"u": "https://x.example/a/b?c=1#d"}, "/a/b"),
         ("url_host(u)", {"u": "https://X.example:8080/a"}, "x.example"),
+        ("url_path(u)", {"u": "http://[x/"}, None),
         ("url_search(u)", {"u": "https://x.example/a?c=1"}, "?c=1"),
         ("object('sku', a, 'n', b)", {"a": "s", "b": None}, {"sku": "s"}),
     ],
