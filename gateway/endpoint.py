@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 from aiohttp import web
@@ -25,6 +26,8 @@ from services.kit.settings import Settings
 
 PRINCIPAL = "anonymous"
 """Who asks, as long as there is no access control."""
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context; anything else is no trace, and may be bytes that no NATS header can carry."""
 
 
 class Endpoint:
@@ -131,7 +134,8 @@ def _headers(exchange: Exchange, format_: Format) -> dict[str, str]:
         names.ACCEPT: format_,
     }
     # A caller's trace goes on to the services even when this gateway records none.
-    if traceparent := exchange.request.headers.get(names.TRACEPARENT):
+    traceparent = exchange.request.headers.get(names.TRACEPARENT)
+    if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
         headers[names.TRACEPARENT] = traceparent
     return headers
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +19,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 logger: Final = logging.getLogger("cdp")
 _FIELDS: Final = "fields"
+_CODES: Final = ("code", "name", "sqlstate", "errno")
+"""Attributes by which ClickHouse's, PostgreSQL's and the system's errors name themselves, without quoting anything."""
+_CAUSES: Final = 5
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,9 +44,24 @@ class JsonFormatter(logging.Formatter):
         if current := request_id.get():
             line["request_id"] = current
         line.update(getattr(record, _FIELDS, {}))
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = describe(record.exc_info[1])
         return encode(line).decode()
+
+
+def describe(error: BaseException) -> str:
+    """Return where an exception and its causes came from and of what type and code they are.
+
+    Not what they say: drivers quote the statement, or the value that they could not take.
+    """
+    parts: list[str] = []
+    following: BaseException | None = error
+    while following is not None and len(parts) < _CAUSES:
+        codes = (getattr(following, name, None) for name in _CODES)
+        said = [type(following).__qualname__, *(str(code) for code in codes if isinstance(code, str | int))]
+        parts.append("".join(traceback.format_tb(following.__traceback__)) + " ".join(said))
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+    return "\nraised from\n".join(parts)
 
 
 def configure(level: str, service: str, instance: str) -> None:

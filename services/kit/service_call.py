@@ -35,10 +35,15 @@ class ActiveCall:
         """Nobody waits for the answer any more."""
         self.stopping = False
         """This process must end."""
+        self.ended = False
+        """The handler is done, and so is what it sent."""
         self.sent_bytes = 0
 
     def stop(self, now: float, *, stopping: bool = False) -> None:
-        """Cancel the handler: nobody waits for the answer, or (`stopping`) this process must end."""
+        """Cancel the handler: nobody waits for the answer, or (`stopping`) this process must end. Too late does no
+        harm: the call may have ended since it was picked."""
+        if self.ended:
+            return
         self.cancelled = not stopping
         self.stopping = stopping
         if self.writer is not None:

@@ -85,6 +85,7 @@ class Calls:
                 logs.log(logging.ERROR, "handler failed", error=raised, operation=call.operation.id)
                 error = Internal(f"request {call.request_id}")
             finally:
+                call.ended = True
                 self._active.discard(call)
             if error is not None:
                 await self._fail(call, error)

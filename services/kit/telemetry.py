@@ -68,7 +68,9 @@ def span(
     from opentelemetry.trace import SpanKind
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    context = None if parent is None else TraceContextTextMapPropagator().extract(dict(parent))
+    # Name by name: HTTP's headers come in any case, which a plain copy of them would keep.
+    known = {name: parent[name] for name in ("traceparent", "tracestate") if name in parent} if parent else {}
+    context = TraceContextTextMapPropagator().extract(known) if parent is not None else None
     kinds = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
     with _tracer.start_as_current_span(name, context=context, kind=kinds[kind], attributes=dict(attributes)) as current:
         yield current

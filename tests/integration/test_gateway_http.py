@@ -180,6 +180,13 @@ async def test_service_gets_the_body_as_it_came_and_the_context(served: Served, 
     assert 0 < int(sent[names.TIMEOUT]) <= 30_000
 
 
+@pytest.mark.parametrize("given", ["zz-zz", "\u00ff\u00fe", "00-" + "0" * 4_000])
+async def test_what_is_no_trace_is_not_passed_on(served: Served, services: Responder, given: str) -> None:
+    async with served.ask(traceparent=given) as response:
+        assert response.status == 200
+    assert names.TRACEPARENT not in services.headers[0]
+
+
 @pytest.mark.parametrize("given", ["two words", "x" * 200, "a\tb"])
 async def test_odd_request_id_is_replaced(served: Served, given: str) -> None:
     async with served.ask(X_Request_Id=given) as response:

@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from uuid import UUID
 
 import pytest
+from multidict import CIMultiDict
+from opentelemetry.sdk.trace import TracerProvider
 
 from contracts import headers as names
 from contracts.base import decode
 from contracts.errors import KINDS, CdpError, FieldError, Internal, InvalidRequest, NotAcceptable, TooManyRequests
 from contracts.operations import BY_ID, OPERATIONS
-from services.kit import logs
+from services.kit import logs, telemetry
+from services.kit.clickhouse import ClickHouseError
 from services.kit.fleet import is_ready, merge_metrics
 from services.kit.health import ReplicaHealth, ReplicaMetrics
 from services.kit.logs import JsonFormatter
 from services.kit.metrics import DEFINITIONS, Metrics
 from services.kit.rpc_errors import decode_error, encode_error
 from services.kit.service import Service
-from services.kit.service_request import context_of, request_id_of
+from services.kit.service_call import ActiveCall
+from services.kit.service_request import Received, context_of, request_id_of
 from services.kit.settings import Settings
 from services.kit.streaming import FRAME_BYTES, WINDOW_BYTES, FrameWriter, ReaderGone
 
@@ -196,6 +200,40 @@ def test_a_log_line_is_one_json_object_with_the_request_it_belongs_to() -> None:
         "operation": "query.events",
         "status": 200,
     }
+
+
+def test_a_logged_error_says_where_and_what_kind_but_quotes_nothing() -> None:
+    secret = "ada@example.com"
+    try:
+        try:
+            raise ValueError(f"WHERE user_id = '{secret}'")
+        except ValueError as error:
+            raise ClickHouseError(62, "SYNTAX_ERROR", f"failed at '{secret}'") from error
+    except ClickHouseError as error:
+        record = logging.LogRecord("cdp", logging.ERROR, "", 0, "handler failed", (), (type(error), error, None))
+    text = json.loads(JsonFormatter("query", "i1").format(record))["error"]
+    assert "ClickHouseError 62 SYNTAX_ERROR" in text
+    assert "ValueError" in text
+    assert "test_kit_wire.py" in text
+    assert secret not in text
+
+
+async def test_a_call_that_has_ended_can_be_stopped_again_without_harm() -> None:
+    """The beat picks the calls whose reader is dead and waits between them: one may end meanwhile."""
+    received = Received({}, "inbox", "r-1", None, None)
+    call = ActiveCall(BY_ID["query.events"], received, 0.0)
+    async with asyncio.timeout(10) as call.scope:
+        pass
+    call.ended = True
+    call.stop(0.0)
+    assert not call.cancelled
+
+
+def test_a_trace_is_followed_however_its_header_is_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "_tracer", TracerProvider().get_tracer("test"))
+    headers = CIMultiDict({"Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+    with telemetry.span("query.events", parent=headers):
+        assert telemetry.inject()["traceparent"].split("-")[1] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 def test_every_metric_is_exported_with_its_help() -> None:
