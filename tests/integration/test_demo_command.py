@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import shlex
 import subprocess
+import sys
+from itertools import pairwise
 from uuid import uuid4
 
+import aiohttp
 import msgspec
 import nats
 import pytest
@@ -18,7 +24,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.client import Client
 from services.kit.settings import Settings
 from tests.integration.test_load_files import command, environment
-from tests.platform import Platform
+from tests.platform import ROOT, Platform
 
 
 @pytest.mark.timeout(300)
@@ -58,3 +64,36 @@ async def test_the_workspaces_clock_stands_at_the_end_of_the_data(platform: Plat
 async def test_without_services_it_says_so(infra: Settings) -> None:
     away = msgspec.structs.replace(infra, nats_url="nats://127.0.0.1:1")
     assert "NATS does not answer" in await put_settings(away)
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```sh\n(curl [^`]*?)```\n\n(?:<!-- answer: \w+ -->\n)?```json\n(.*?)\n```", README, re.DOTALL)
+
+
+def test_the_readme_shows_answers() -> None:
+    assert len(EXAMPLES) == 3
+
+
+@pytest.mark.parametrize(("request_", "answer"), EXAMPLES)
+async def test_the_readmes_answers_are_those_of_the_demo(platform: Platform, request_: str, answer: str) -> None:
+    """Needs the demo, which the first test of this module loads."""
+    words = shlex.split(request_.replace("\\\n", " "))
+    headers = dict(word.split(": ", 1) for flag, word in pairwise(words) if flag == "-H")
+    (body,) = (word for flag, word in pairwise(words) if flag == "-d")
+    url = words[words.index("-s") + 1].replace("http://127.0.0.1:4000", platform.url)
+    async with aiohttp.ClientSession() as http, http.post(url, data=body, headers=headers) as reply:
+        text = await reply.text()
+    shown, _, _ = answer.partition('"next_cursor":"WzEs')
+    shown, _, _ = shown.partition('"meta":{…}')
+    assert text.startswith(shown)
+    assert len(shown) > 100
+
+
+async def test_the_readmes_nats_script_prints_the_same_rows(platform: Platform) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = script.replace("nats://127.0.0.1:4222", platform.settings.nats_url)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", script], capture_output=True, timeout=60, check=True
+    )
+    rows = json.loads(done.stdout)["data"]
+    assert [row["event"] for row in rows] == ["Order Completed"] * 3
