@@ -58,7 +58,8 @@ class Endpoint:
         exchange.workspace = workspace = reading.workspace(request.headers.get(reading.WORKSPACE))
         format_ = choose_format(request.headers.get("Accept"), operation.formats)
         if self._has_body:
-            body = await reading.read_body(request, self._settings.max_body_bytes)
+            settings = self._settings
+            body = await reading.read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
         else:
             body = request.path_qs.encode()
         if not self._answers.cacheable(operation, format_):

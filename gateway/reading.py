@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import uuid
 from collections import Counter
@@ -61,13 +62,13 @@ def workspace(given: str | None) -> str:
         raise InvalidRequest(f"the header {WORKSPACE} must be a UUID, like {uuid.UUID(int=1)}") from None
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """Return the body of a request that has one.
+async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> bytes:
+    """Return the body of a request that has one, which may take `seconds` to arrive.
 
     Raises:
         UnsupportedMediaType: it is not declared as JSON.
         TooLarge: it is over `limit` bytes.
-        InvalidRequest: its content or transfer coding is broken.
+        InvalidRequest: its content or transfer coding is broken, or it does not come to its end.
     """
     if not is_json(request.headers.get("Content-Type")):
         raise UnsupportedMediaType("send the request as application/json, in UTF-8")
@@ -77,7 +78,12 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     try:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(_CONTINUE)
-        return await request.read()
+        if request.content.is_eof():
+            return await request.read()
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError:
+        raise InvalidRequest(f"the body did not arrive in {seconds:g} seconds") from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body is over {limit} bytes") from None
     except (web.RequestPayloadError, ClientError, HttpProcessingError) as error:

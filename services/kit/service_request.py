@@ -23,6 +23,7 @@ from services.kit.settings import Settings
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _FORMATS = frozenset(get_args(Format))
+_LONGEST_PRINCIPAL = 256
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ def context_of(
     return RequestContext(
         workspace=_workspace(headers),
         request_id=request_id,
-        principal=headers.get(names.PRINCIPAL, ""),
+        principal=_principal(headers),
         deadline=now + min(_timeout(headers, settings.request_timeout_seconds), longest),
         now=_now(headers),
         format=format_,
@@ -111,6 +112,13 @@ def _workspace(headers: Mapping[str, str]) -> UUID:
         raise _bad(names.WORKSPACE, "is missing: the UUID of a workspace") from None
     except ValueError:
         raise _bad(names.WORKSPACE, "is not a UUID") from None
+
+
+def _principal(headers: Mapping[str, str]) -> str:
+    text = headers.get(names.PRINCIPAL, "")
+    if len(text) > _LONGEST_PRINCIPAL or not text.isprintable():
+        raise _bad(names.PRINCIPAL, f"is not text of at most {_LONGEST_PRINCIPAL} printable characters")
+    return text
 
 
 def _timeout(headers: Mapping[str, str], default: float) -> float:

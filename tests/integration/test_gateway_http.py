@@ -180,6 +180,16 @@ async def test_service_gets_the_body_as_it_came_and_the_context(served: Served, 
     assert 0 < int(sent[names.TIMEOUT]) <= 30_000
 
 
+async def test_a_body_that_never_ends_is_refused_in_time(own_servers: EmbeddedServers, services: Responder) -> None:
+    async with serving(own_servers.settings, request_timeout_seconds=0.3) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        head = f"POST /query/events HTTP/1.1\r\nHost: x\r\nX-Workspace-Id: {served.workspace}\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).split()[1] == b"400"
+        writer.close()
+
+
 @pytest.mark.parametrize("given", ["zz-zz", "\u00ff\u00fe", "00-" + "0" * 4_000])
 async def test_what_is_no_trace_is_not_passed_on(served: Served, services: Responder, given: str) -> None:
     async with served.ask(traceparent=given) as response:

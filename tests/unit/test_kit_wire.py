@@ -90,6 +90,12 @@ def test_the_context_is_read_from_the_headers() -> None:
     assert found.now.isoformat() == "2026-05-01T08:00:00+00:00"
 
 
+@pytest.mark.parametrize("given", ["a\0b", "a\nb", "x" * 257])
+def test_a_principal_that_no_record_can_hold_is_refused(given: str) -> None:
+    with pytest.raises(InvalidRequest, match="Cdp-Principal"):
+        context(Cdp_Principal=given)
+
+
 def test_a_deadline_is_bounded_by_the_settings() -> None:
     settings = Settings(request_timeout_seconds=5, stream_timeout_seconds=50)
     headers = {names.WORKSPACE: WORKSPACE}
