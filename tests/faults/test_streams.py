@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_before_the_first_byte_stops_the_query_within
 ) -> None:
     begun = time.monotonic()
     async with opened(large, _slow(20) | order, accept) as answer:
-        assert answer.status == 200
+        assert answer.status in (200, 504)
     # Four seconds' work: long enough to leave, while a block, which the engine always finishes, takes half a second.
     patterns = max(20, min(400, round(20 * 4 / (time.monotonic() - begun))))
     asking = asyncio.create_task(opened(large, _slow(patterns) | order, accept).__aenter__())
