@@ -14,7 +14,7 @@ from faststream.nats import NatsMessage
 from nats.aio.msg import Msg
 
 from contracts import headers as names
-from contracts.base import decode
+from contracts.base import decode_request
 from contracts.errors import CdpError, FieldError, InvalidRequest, NotAcceptable
 from contracts.operations import Format, Operation
 from services.kit import timerange
@@ -64,7 +64,7 @@ class RequestCodec:
     async def decode(self, msg: StreamMessage[Any]) -> Any:
         """Return the message as `Received`; an empty body counts as ``{}``."""
         try:
-            request = decode(msg.body or b"{}", self._type)
+            request = decode_request(msg.body or b"{}", self._type)
         except InvalidRequest as error:
             return Received(msg.headers, msg.reply_to, msg.correlation_id, None, error)
         return Received(msg.headers, msg.reply_to, msg.correlation_id, request, None)

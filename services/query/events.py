@@ -115,7 +115,7 @@ async def _text(rows: Rows, query: Query, totals: _Totals, header: bytes) -> Asy
     """Yield NDJSON or CSV, one chunk a block.
 
     Streams go month by month, the unit in which rows are stored: each sort is small (it spills to disk beyond its share
-    of memory), and the engine holds what reading a few parts needs, not all of them (30 months at once: 850 MB, not 520).
+    of memory), and the engine holds what reading a few parts needs, not all (30 months at once: 850 MB, not 520).
     """
     if header:
         yield header

@@ -34,14 +34,14 @@ async def first_rows(rows: Rows, query: Query, wanted: int, *, after: RowKey | N
         # Every row was looked at, so the other tables have none.
         having = {source for source, _, _ in found}
         near = dataclasses.replace(rows.frame, tables=tuple(t for t in rows.frame.tables if t in having))
-        return _sum(reach, await query.run(dataclasses.replace(rows, frame=near).sql(after=after, limit=wanted)))
+        return _sum(reach, await query.page(dataclasses.replace(rows, frame=near).sql(after=after, limit=wanted)))
     # All tables: of rows with the last timestamp looked at, the look took any, the order goes by message id.
     between = _between(rows, [last for _, _, last in found])
-    result = await query.run(rows.sql(after=after, limit=wanted, between=between))
+    result = await query.page(rows.sql(after=after, limit=wanted, between=between))
     if result.data and len(result.data[0]) >= wanted:
         return _sum(reach, result)
     # So many duplicates, or losing ones that matched, that the page is not full: all of the range, then.
-    return _sum(reach, _sum(result, await query.run(rows.sql(after=after, limit=wanted))))
+    return _sum(reach, _sum(result, await query.page(rows.sql(after=after, limit=wanted))))
 
 
 def _between(rows: Rows, lasts: list[int]) -> Span:

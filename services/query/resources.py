@@ -7,9 +7,10 @@ import uuid
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from contracts.caching import CachePolicy
+from contracts.errors import LimitExceeded
 from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
 from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
@@ -20,6 +21,10 @@ from services.query import frame as frames
 from services.query.cursor import Cursor
 from services.query.frame import Frame, Ranged
 from services.query.schema_gate import SchemaGate
+
+PAGE_BYTES: Final = 32 * 1024 * 1024
+"""Text of the rows of one page, which is held in memory as a whole."""
+_PAGE_BLOCK_ROWS: Final = 1024
 
 
 @dataclass(slots=True)
@@ -47,11 +52,33 @@ class Query:
             statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
         )
 
+    async def page(self, statement: str) -> Result:
+        """Run a statement whose first column is text that goes into one answer.
+
+        Raises:
+            LimitExceeded: it is too much for one answer.
+        """
+        settings = self.settings | {"max_block_size": _PAGE_BLOCK_ROWS}
+        size = 0
+        async with self.clickhouse.stream(
+            statement, settings=settings, query_id=self._next_id(), timeout=self._timeout
+        ) as stream:
+            data: list[list[Any]] = [[] for _ in stream.columns]
+            async for block in stream:
+                size += sum(map(len, block[0]))
+                if size > PAGE_BYTES:
+                    raise LimitExceeded(
+                        f"the page is over {PAGE_BYTES >> 20} MiB: ask for fewer rows or columns, or for a stream"
+                    )
+                for column, values in zip(data, block, strict=True):
+                    column.extend(values)
+            return Result(stream.columns, data, stream.rows_read, stream.bytes_read)
+
     def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
         """Open a statement's result as blocks; leaving stops the query."""
-        return self.clickhouse.stream(
-            statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
-        )
+        # Rows are written before they are sorted: texts sort, and spill, in half the time of JSON columns.
+        settings = self.settings | {"query_plan_execute_functions_after_sorting": 0}
+        return self.clickhouse.stream(statement, settings=settings, query_id=self._next_id(), timeout=self._timeout)
 
     def raw(self, statement: str, format_: str) -> AbstractAsyncContextManager[RawStream]:
         """Open a statement's result as bytes in one of the engine's formats; leaving stops the query."""

@@ -330,3 +330,24 @@ async def test_a_page_is_full_however_often_its_events_were_sent(api: Api) -> No
     assert cursor is None
     losing = {"op": "lt", "field": "properties.copy", "value": 6}
     assert await api.events(where=losing, limit=2) == []
+
+
+async def test_a_page_too_large_for_memory_is_refused_and_streams(api: Api) -> None:
+    await api.write(event(n, properties={"text": "x" * 100_000}) for n in range(400))
+    refused = await api.call("/query/events", {"limit": 400})
+    assert (refused.status, refused.json["type"]) == (422, "urn:cdp:error:limit-exceeded")
+    assert "stream" in refused.json["detail"]
+    assert len((await api.call("/query/events", {"limit": 100})).json["data"]) == 100
+    stream = await api.call("/query/events", {"columns": ["properties.text"]}, accept="application/x-ndjson")
+    assert len(stream.body) > 40_000_000
+
+
+async def test_a_key_named_twice_is_refused_over_nats_too(api: Api) -> None:
+    client = await nats.connect(api.settings.nats_url)
+    try:
+        headers = {"Cdp-Workspace": str(api.workspace)}
+        reply = await client.request("cdp.query.v1.events", b'{"limit":1,"limit":2}', timeout=10, headers=headers)
+    finally:
+        await client.close()
+    assert reply.headers is not None
+    assert reply.headers["Nats-Service-Error-Code"] == "400"
