@@ -5,7 +5,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 UV_COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 TESTS := $(wildcard tests/unit tests/oracle tests/integration tests/e2e tests/faults)
-PYTEST := $(BIN)/python -m pytest -m "not bench"
+PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
 .PHONY: help setup setup/dev up up/stores status settings migrate/up migrate/down clickhouse/up clickhouse/down \
@@ -68,8 +68,8 @@ test/integration: setup/dev ## Tests against the embedded servers: ARGS="--infra
 test/faults: setup/dev ## Tests that kill processes under load
 	$(PYTEST) tests/faults $(ARGS)
 
-bench: setup/dev ## Measurements, printed and kept in tests/bench/results
-	$(BIN)/python -m pytest -m bench -s --timeout 3600 tests/bench $(ARGS)
+bench: setup/dev ## Measurements, printed and kept in tests/bench/results: ARGS="requests" for one
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: setup/dev ## Lint, format, types, import rules
 	$(BIN)/ruff check .
