@@ -13,7 +13,7 @@ from tests.api import WRITING
 ROWS = int(os.environ.get("CDP_STREAM_ROWS", "300000"))
 """Rows of the large stream; 5,000,000 for the full check."""
 _SLICE = 250_000
-_PER_MONTH = 100_000
+_PER_MONTH = int(os.environ.get("CDP_STREAM_MONTH_ROWS", "250000"))
 _FIRST_MONTH = "2020-01-01"
 
 _FILL = """
