@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,11 +11,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+from deploy.embedded.child import die_with
 
 
 class Child(Protocol):
@@ -37,18 +36,10 @@ class Command:
     cwd: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
-    before_exec: Callable[[], None] | None = None
-    """Runs in the child between fork and exec."""
 
     def start(self, output: int) -> Child:
         """Start it, its output and errors going to a file descriptor."""
         parent = os.getpid()
-
-        def prepare() -> None:
-            if self.before_exec is not None:
-                self.before_exec()
-            # After `before_exec`: a change of credentials clears it.
-            _die_with(parent, self.stop_signal)
 
         return subprocess.Popen(
             list(self.argv),
@@ -60,7 +51,7 @@ class Command:
             # Its own session: Ctrl-C in the terminal reaches the supervisor alone, which stops things in order.
             start_new_session=True,
             # The callers have no threads, or none that hold a lock this needs.
-            preexec_fn=prepare,
+            preexec_fn=partial(die_with, parent, self.stop_signal),
         )
 
 
@@ -116,19 +107,12 @@ def _become_child(parent: int, output: int, detach: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _die_with(parent, signal.SIGTERM)
+    die_with(parent, signal.SIGTERM)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     detach()
-
-
-def _die_with(parent: int, stop_signal: signal.Signals) -> None:
-    if sys.platform == "linux":
-        _libc.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
-    if os.getppid() != parent:  # it died before prctl
-        os._exit(1)
 
 
 def started_at(pid: int) -> str | None:

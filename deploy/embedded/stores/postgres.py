@@ -45,18 +45,17 @@ class Postgres:
         isolated = namespace.needed()
         if isolated:
             namespace.check()
-        enter = namespace.enter if isolated else None
         if not (self._data / "PG_VERSION").exists():
             self._create(programs)
         elif not self._password_file.exists():
             self._change_password(programs)
         self._check_version(programs)
         self._forget_dead_server()
+        argv = [str(programs / "postgres"), *self._options()]
         return Command(
-            argv=[str(programs / "postgres"), *self._options()],
+            argv=namespace.inside(argv, self.stop_signal) if isolated else argv,
             cwd=self._folder,
             stop_signal=self.stop_signal,
-            before_exec=enter,
         )
 
     def is_ready(self) -> bool:
@@ -118,8 +117,8 @@ class Postgres:
         self._run([str(programs / "postgres"), "--single", "-D", str(self._data), "postgres"], statement)
 
     def _run(self, argv: list[str], text: str = "") -> None:
-        enter = namespace.enter if namespace.needed() else None
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, preexec_fn=enter)
+        command = namespace.inside(argv) if namespace.needed() else argv
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise EmbeddedError(f"{Path(argv[0]).name} failed:\n{done.stderr.strip() or done.stdout.strip()}")
 
