@@ -114,7 +114,7 @@ class Resources:
             # took the engine to 940 MB with a fifth, 800 with a tenth and 1,090 with a thirtieth.
             "max_bytes_before_external_sort": self.settings.query_max_memory_bytes // 10,
             "max_bytes_ratio_before_external_sort": 0,
-            # Spilled runs are merged a block of each at a time: 16 MB blocks, the default, took 320 MB more for 3 M rows.
+            # Pieces are merged a block of each at a time; blocks of 16 MB, the default, took 320 MB more for 3 M rows.
             "prefer_external_sort_block_bytes": 1_000_000,
             "do_not_merge_across_partitions_select_final": 1,
             "date_time_output_format": "iso",
