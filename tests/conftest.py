@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from uuid import UUID, uuid4
 
@@ -41,6 +42,21 @@ def servers(request: pytest.FixtureRequest) -> Iterator[EmbeddedServers]:
         pytest.skip("needs the processes of the embedded servers")
     with ExitStack() as stack:
         yield stack.enter_context(embedded_servers())
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def no_task_holds_up_the_end() -> AsyncIterator[None]:
+    """End what tests left running in the event loop. nats-py can swallow a cancellation while it waits for a server that
+    was killed, and closing the loop would wait for such a task for ever: it is named and left behind."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        _, stubborn = await asyncio.wait(left, timeout=5)
+        for task in stubborn:
+            print(f"still running at the end: {task!r}")
+            asyncio._unregister_task(task)
 
 
 @pytest.fixture
