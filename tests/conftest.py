@@ -46,8 +46,8 @@ def servers(request: pytest.FixtureRequest) -> Iterator[EmbeddedServers]:
 
 @pytest.fixture(scope="session", autouse=True)
 async def no_task_holds_up_the_end() -> AsyncIterator[None]:
-    """End what tests left running in the event loop. nats-py can swallow a cancellation while it waits for a server that
-    was killed, and closing the loop would wait for such a task for ever: it is named and left behind."""
+    """End what tests left running in the event loop. nats-py can swallow a cancellation while it waits for a server
+    that was killed, and closing the loop would wait for such a task for ever: it is named and left behind."""
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:

@@ -20,6 +20,7 @@ _DOWN = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # "unexpected state": the connection was lost between two of its steps
 )
 
 
