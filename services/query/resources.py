@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,11 @@ from services.query.schema_gate import SchemaGate
 PAGE_BYTES: Final = 32 * 1024 * 1024
 """Text of the rows of one page, which is held in memory as a whole."""
 _PAGE_BLOCK_ROWS: Final = 1024
+STREAMED: Final[Mapping[str, Any]] = {
+    # Rows are written before they are sorted: texts sort, and spill, in half the time of JSON columns.
+    "query_plan_execute_functions_after_sorting": 0,
+}
+"""ClickHouse settings of a streamed statement, besides its `limits`."""
 
 
 @dataclass(slots=True)
@@ -76,15 +82,34 @@ class Query:
 
     def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
         """Open a statement's result as blocks; leaving stops the query."""
-        # Rows are written before they are sorted: texts sort, and spill, in half the time of JSON columns.
-        settings = self.settings | {"query_plan_execute_functions_after_sorting": 0}
-        return self.clickhouse.stream(statement, settings=settings, query_id=self._next_id(), timeout=self._timeout)
+        return self.clickhouse.stream(
+            statement, settings={**self.settings, **STREAMED}, query_id=self._next_id(), timeout=self._timeout
+        )
 
     def raw(self, statement: str, format_: str) -> AbstractAsyncContextManager[RawStream]:
         """Open a statement's result as bytes in one of the engine's formats; leaving stops the query."""
         return self.clickhouse.http_stream(
             statement, format_, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
         )
+
+
+def limits(settings: Settings) -> dict[str, Any]:
+    """Return the ClickHouse settings of every statement of a request."""
+    found: dict[str, Any] = {
+        **EXPRESSION_SETTINGS,
+        "max_memory_usage": settings.query_max_memory_bytes,
+        # Less makes more pieces to merge, each with a block in memory: 2.5 million rows of one month, at 1 GiB,
+        # took the engine to 940 MB with a fifth, 800 with a tenth and 1,090 with a thirtieth.
+        "max_bytes_before_external_sort": settings.query_max_memory_bytes // 10,
+        "max_bytes_ratio_before_external_sort": 0,
+        # Pieces are merged a block of each at a time; blocks of 16 MB, the default, took 320 MB more for 3 M rows.
+        "prefer_external_sort_block_bytes": 1_000_000,
+        "do_not_merge_across_partitions_select_final": 1,
+        "date_time_output_format": "iso",
+    }
+    if settings.query_max_rows_to_read:
+        found["max_rows_to_read"] = settings.query_max_rows_to_read
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +132,7 @@ class Resources:
 
     def query(self, context: RequestContext) -> Query:
         """Return the runner of one request's statements."""
-        limits: dict[str, Any] = {
-            **EXPRESSION_SETTINGS,
-            "max_memory_usage": self.settings.query_max_memory_bytes,
-            # Less makes more pieces to merge, each with a block in memory: 2.5 million rows of one month, at 1 GiB,
-            # took the engine to 940 MB with a fifth, 800 with a tenth and 1,090 with a thirtieth.
-            "max_bytes_before_external_sort": self.settings.query_max_memory_bytes // 10,
-            "max_bytes_ratio_before_external_sort": 0,
-            # Pieces are merged a block of each at a time; blocks of 16 MB, the default, took 320 MB more for 3 M rows.
-            "prefer_external_sort_block_bytes": 1_000_000,
-            "do_not_merge_across_partitions_select_final": 1,
-            "date_time_output_format": "iso",
-        }
-        if self.settings.query_max_rows_to_read:
-            limits["max_rows_to_read"] = self.settings.query_max_rows_to_read
-        return Query(uuid.uuid4().hex, self.clickhouse, limits, context.deadline)
+        return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings), context.deadline)
 
     def cache_policy(
         self, request: Ranged, frame: Frame, *, relative: bool = False, resolved: bool = False

@@ -4,13 +4,17 @@
     python -m tests.bench.bare gateway   HTTP → NATS request → HTTP
     python -m tests.bench.bare stream    ClickHouse → HTTP, the blocks of one query joined to NDJSON
 
-Each is what an engineer writes first: no validation, no limits, no errors, no identity of the caller.
+Each is what an engineer writes first: no validation, no errors, no identity of the caller. The stream is asynch alone
+behind HTTP: one process, one connection kept open, the SQL, the settings and the size of blocks of the query service,
+among them its limits of memory, so that a large sort spills to disk here as it does there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import nats
 from aiohttp import web
@@ -19,7 +23,10 @@ from asynch.proto.connection import Connection as Wire
 from asynch.proto.utils.dsn import parse_dsn
 from nats.aio.msg import Msg
 
-from services.kit.settings import load
+from services.kit.clickhouse.client import READING, STREAM_ROWS
+from services.kit.clickhouse.wire import with_common
+from services.kit.settings import Settings, load
+from services.query.resources import STREAMED, limits
 
 SETTINGS = {"strings_as_bytes": True, "do_not_merge_across_partitions_select_final": 1}
 
@@ -60,21 +67,26 @@ async def serve_http() -> None:
     await _serve(handle, settings.api_port)
 
 
+def stream_settings(settings: Settings) -> Mapping[str, Any]:
+    """Return the settings with which the query service streams."""
+    return with_common({**READING, "max_block_size": STREAM_ROWS, **limits(settings), **STREAMED})
+
+
 async def serve_stream() -> None:
-    """Answer each body, which is SQL, with its one column as lines."""
+    """Answer each body, which is SQL, with its first column as lines; one at a time."""
     settings = load()
+    connection = Wire(**parse_dsn(settings.clickhouse_url))
+    sent = stream_settings(settings)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         sql = (await request.read()).decode()
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
-        connection = Wire(**parse_dsn(settings.clickhouse_url))
-        result = await connection.execute_iter(sql, settings={**SETTINGS, "max_block_size": 16384})
+        result = await connection.execute_iter(sql, settings=dict(sent))
         async for packet in result.packet_generator:
             if packet.block is not None and packet.block.num_rows:
                 await response.write(b"\n".join(packet.block.get_columns()[0]) + b"\n")
         await response.write_eof()
-        await connection.disconnect()
         return response
 
     await _serve(handle, settings.api_port)

@@ -21,10 +21,11 @@ from services.kit.clickhouse.pool import Pool
 from services.kit.clickhouse.results import Column, Result, RowStream
 from services.kit.clickhouse.wire import Wire
 
-_READING: Final[Mapping[str, Any]] = {
+READING: Final[Mapping[str, Any]] = {
     "strings_as_bytes": True,  # of the driver: texts need not be UTF-8, and most are only passed on
     "output_format_native_write_json_as_string": 1,
 }
+"""Settings of every statement that returns rows."""
 STREAM_ROWS: Final = 16_384
 """Rows of a streamed block: it must fit in memory, and decoding one holds the event loop for some milliseconds."""
 _AGAIN: Final = "-again"
@@ -107,7 +108,7 @@ class ClickHouse:
         Raises:
             As `query`, here and while blocks are read.
         """
-        settings = {**_READING, "max_block_size": STREAM_ROWS, **settings}
+        settings = {**READING, "max_block_size": STREAM_ROWS, **settings}
         async with self._lease(query_id, timeout) as (wire, deadline):
             reused = wire.connected
             try:
