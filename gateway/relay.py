@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
+from typing import Final
 
 from aiohttp import web
-from aiohttp.web_response import ContentCoding
 
 from contracts.errors import CdpError, DeadlineExceeded
 from contracts.operations import Format
@@ -19,6 +20,10 @@ _BUFFER_BYTES = 262_144
 """What may wait in the socket's buffer for a slow client before writing pauses."""
 _TEXTUAL: frozenset[Format] = frozenset({"json", "ndjson", "csv"})
 """Parquet and Arrow are compressed in themselves."""
+_GZIP_LEVEL: Final = 1
+"""Lines of JSON come out an eighth larger than at 6, which aiohttp would take, in half the time."""
+_GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
+"""How zlib is told to write gzip's header."""
 
 
 async def relay(
@@ -31,8 +36,10 @@ async def relay(
     """
     request = exchange.request
     response = web.StreamResponse(headers=_headers(exchange, content_type))
+    gzip = None
     if format_ in _TEXTUAL and accepts_gzip(request.headers.get("Accept-Encoding")):
-        response.enable_compression(ContentCoding.gzip)
+        gzip = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
+        response.headers["Content-Encoding"] = "gzip"
     exchange.status = 200
     try:
         async with asyncio.timeout_at(deadline):
@@ -41,8 +48,11 @@ async def relay(
                 request.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
             async for chunk in reply.chunks():
                 exchange.sent += len(chunk)
-                await response.write(chunk)
-            await response.write_eof()
+                # In a thread: zlib lets go of the interpreter meanwhile, and the loop serves others.
+                piece = chunk if gzip is None else await asyncio.to_thread(gzip.compress, chunk)
+                if piece:
+                    await response.write(piece)
+            await response.write_eof(b"" if gzip is None else gzip.flush())
     except (CdpError, TimeoutError) as error:
         reason = error if isinstance(error, CdpError) else DeadlineExceeded()
         log(logging.WARNING, "stream broken off", operation=exchange.name, kind=reason.kind, detail=reason.detail)
