@@ -45,7 +45,7 @@ async def catalog(resources: Resources, request: CatalogRequest, context: Reques
     """
     frame = await resources.settle(request, context)
     if not isinstance(request, CatalogNames):
-        check_names(request.names, frame)
+        check_names(request.names, frame.tables)
     query = resources.query(context)
     result: CatalogResult
     if isinstance(request, CatalogNames):

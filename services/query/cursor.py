@@ -11,10 +11,9 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.base import encode
+from contracts.base import Message, encode
 from contracts.common import TableName, TimeZone
 from contracts.errors import InvalidRequest
-from contracts.events import EventsRequest
 
 VERSION = 1
 Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=-2_208_988_800_000, le=10_413_791_999_999)]
@@ -39,27 +38,28 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     version: int
     request: str
     as_of: Microseconds
-    last: RowKey
+    last: RowKey | int | str
+    """A row of events, or the key of one of the actors counted."""
     timezone: TimeZone
 
 
 _decoder = msgspec.json.Decoder(Cursor)
 
 
-def fingerprint(workspace: UUID, request: EventsRequest) -> str:
-    """Return what a cursor is bound to: the workspace and the request, but for its cursor and page size."""
+def fingerprint(workspace: UUID, request: Message) -> str:
+    """Return what a cursor is bound to: the workspace and the request, but for its `cursor` and `limit`."""
     canonical = encode(msgspec.structs.replace(request, cursor=None, limit=1))
     return hashlib.blake2b(workspace.bytes + canonical, digest_size=9).hexdigest()
 
 
-def write(workspace: UUID, request: EventsRequest, last: RowKey, *, as_of: datetime, timezone: str) -> str:
+def write(workspace: UUID, request: Message, last: RowKey | int | str, *, as_of: datetime, timezone: str) -> str:
     """Return the cursor of the page after `last`."""
     clock = (as_of - _EPOCH) // timedelta(microseconds=1)
     cursor = Cursor(VERSION, fingerprint(workspace, request), clock, last, timezone)
     return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
 
 
-def read(workspace: UUID, request: EventsRequest, text: str) -> Cursor:
+def read(workspace: UUID, request: Message, text: str) -> Cursor:
     """Read a cursor.
 
     Raises:
@@ -72,6 +72,17 @@ def read(workspace: UUID, request: EventsRequest, text: str) -> Cursor:
     if cursor.version != VERSION or cursor.request != fingerprint(workspace, request):
         raise InvalidRequest.at("/cursor", "the cursor belongs to another request: start again without it")
     return cursor
+
+
+def row_key(cursor: Cursor) -> RowKey:
+    """Return the row a cursor of events stands at.
+
+    Raises:
+        InvalidRequest: it stands at something else.
+    """
+    if not isinstance(cursor.last, RowKey):
+        raise InvalidRequest.at("/cursor", "not a cursor of events")
+    return cursor.last
 
 
 def clock(cursor: Cursor) -> datetime:

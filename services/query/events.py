@@ -64,7 +64,7 @@ async def _page(resources: Resources, request: EventsRequest, context: RequestCo
     rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="page")
     limit = request.limit or PAGE
     query = resources.query(context)
-    result = await first_rows(rows, query, limit + 1, after=None if before is None else before.last)
+    result = await first_rows(rows, query, limit + 1, after=None if before is None else cursor.row_key(before))
     texts, wides, stamps, ids, tables = result.data if result.data else ([], [], [], [], [])
     last = None
     if len(texts) > limit:

@@ -82,17 +82,17 @@ def check(request: EventsRequest, frame: Frame) -> None:
     """
     if request.where is not None:
         check_predicate(request.where, frame.tables)
-    check_names(request.names, frame)
+    check_names(request.names, frame.tables)
 
 
-def check_names(names: Sequence[str], frame: Frame) -> None:
+def check_names(names: Sequence[str], tables: Sequence[TableName], pointer: str = "/names") -> None:
     """Refuse names where no table has any.
 
     Raises:
-        InvalidRequest: at /names.
+        InvalidRequest: at `pointer`.
     """
-    if names and not set(frame.tables) & NAME_COLUMN.keys():
-        raise InvalidRequest.at("/names", "only track and page events have names")
+    if names and not set(tables) & NAME_COLUMN.keys():
+        raise InvalidRequest.at(pointer, "only track and page events have names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 from contracts.caching import CachePolicy
-from contracts.common import Moment, TableName, Tables, TimeZone, expand_tables
+from contracts.common import Moment, TableName, Tables, TimeZone, WeekStart
 from contracts.predicates import AllElements, And, AnyElement, Not, Or, Predicate, WithinLast, WithinNext
 from contracts.workspace import WorkspaceSettings
 from services.kit import timerange
 
 
 class Ranged(Protocol):
-    """The fields that every analysis of events has."""
+    """The fields that every question about events has."""
 
-    @property
-    def table(self) -> Tables: ...
     @property
     def from_(self) -> Moment | None: ...
     @property
@@ -27,6 +25,26 @@ class Ranged(Protocol):
     def timezone(self) -> TimeZone | None: ...
     @property
     def as_of(self) -> Moment | None: ...
+
+
+class OfTables(Ranged, Protocol):
+    """A question about whole tables."""
+
+    @property
+    def table(self) -> Tables: ...
+
+
+class Analysis(Ranged, Protocol):
+    """A question about series of events, each with its own tables."""
+
+    @property
+    def week_start(self) -> WeekStart | None: ...
+    @property
+    def include_internal(self) -> bool: ...
+
+
+Reads: TypeAlias = tuple[datetime | None, datetime]
+"""A half-open range of event time; without a start, all history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +58,14 @@ class Frame:
     start: datetime | None
     end: datetime
     pinned: bool
+    week_start: WeekStart = "monday"
+    internal: Predicate | None = None
+    """Events of the workspace's internal users, whom analyses leave out."""
+
+    @property
+    def history_end(self) -> datetime:
+        """Where an actor's whole history ends: what comes later is not known yet."""
+        return max(self.end, self.as_of)
 
 
 def settle(
@@ -47,6 +73,8 @@ def settle(
     workspace: UUID,
     settings: WorkspaceSettings,
     *,
+    tables: tuple[TableName, ...],
+    week_start: WeekStart | None = None,
     now: datetime,
     passed_on: datetime | None,
     fixed: tuple[datetime, str] | None = None,
@@ -73,35 +101,46 @@ def settle(
     start, end = timerange.resolve_range(request.from_, request.to, timezone=timezone, as_of=as_of)
     return Frame(
         workspace=workspace,
-        tables=expand_tables(request.table),
+        tables=tables,
         timezone=timezone,
         as_of=as_of,
         start=start,
         end=end,
         pinned=settings.clock is not None or (request.as_of is not None and not timerange.is_relative(request.as_of)),
+        week_start=week_start or settings.week_start,
     )
 
 
 def cache_policy(
-    request: Ranged, frame: Frame, *, now: datetime, ttl: int, closed_ttl: int, relative: bool, resolved: bool
+    request: Ranged,
+    frame: Frame,
+    *,
+    now: datetime,
+    ttl: int,
+    closed_ttl: int,
+    relative: bool,
+    resolved: bool,
+    reads: Reads | None = None,
 ) -> CachePolicy:
     """Return how an answer may be cached.
 
     A closed range (over before now, and meaning the same tomorrow) lives longer and is dropped when late events touch
     it. `relative`: the request depends on as_of in another way than by its range (`within_last`). `resolved`: the
     answer shows or selects actors, whom an event outside its range may link to someone else; then no range is closed.
+    `reads`: what the answer was computed from when that is more than its range.
     """
+    start, end = reads or (frame.start, frame.end)
     moves = not frame.pinned and (
         relative
         or request.to is None
         or timerange.is_relative(request.to)
         or (request.from_ is not None and timerange.is_relative(request.from_))
     )
-    closed = not moves and not resolved and frame.end <= now
+    closed = not moves and not resolved and end <= now
     return CachePolicy(
         ttl=closed_ttl if closed else ttl,
-        start=round(frame.start.timestamp() * 1000) if frame.start is not None else None,
-        end=round(frame.end.timestamp() * 1000),
+        start=round(start.timestamp() * 1000) if start is not None else None,
+        end=round(end.timestamp() * 1000),
         closed=closed,
         tags=("workspace",),
     )

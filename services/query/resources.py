@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.caching import CachePolicy
+from contracts.common import Facts, TableName, WeekStart, expand_tables
 from contracts.errors import LimitExceeded
 from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
@@ -20,7 +21,7 @@ from services.kit.settings import Settings
 from services.query import cursor, workspaces
 from services.query import frame as frames
 from services.query.cursor import Cursor
-from services.query.frame import Frame, Ranged
+from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
 from services.query.schema_gate import SchemaGate
 
 PAGE_BYTES: Final = 32 * 1024 * 1024
@@ -42,6 +43,8 @@ class Query:
     settings: dict[str, Any]
     deadline: float
     statements: int = 0
+    rows_read: int = 0
+    bytes_read: int = 0
 
     def _next_id(self) -> str:
         # A server may still be winding up the statement before: an id in use is refused.
@@ -54,9 +57,16 @@ class Query:
 
     async def run(self, statement: str) -> Result:
         """Run a statement to its end and return its columns."""
-        return await self.clickhouse.query(
+        result = await self.clickhouse.query(
             statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
         )
+        self.rows_read += result.rows_read
+        self.bytes_read += result.bytes_read
+        return result
+
+    def facts(self, as_of: datetime) -> Facts:
+        """Return the `meta` of an answer computed by the statements run so far."""
+        return Facts(rows_read=self.rows_read, bytes_read=self.bytes_read, as_of=as_of, query_id=self.id)
 
     async def page(self, statement: str) -> Result:
         """Run a statement whose first column is text that goes into one answer.
@@ -121,13 +131,39 @@ class Resources:
     postgres: Postgres
     schema: SchemaGate
 
-    async def settle(self, request: Ranged, context: RequestContext, *, page: Cursor | None = None) -> Frame:
+    async def settle(self, request: OfTables, context: RequestContext, *, page: Cursor | None = None) -> Frame:
         """Resolve a request's clock, time zone, range and tables; those of the `page` before hold for all pages."""
+        return await self._settle(request, context, expand_tables(request.table), None, page)
+
+    async def settle_analysis(
+        self,
+        request: Analysis,
+        tables: tuple[TableName, ...],
+        context: RequestContext,
+        *,
+        page: Cursor | None = None,
+    ) -> Frame:
+        """Resolve an analysis' clock, time zone, week and range; `tables` are those its series name."""
+        return await self._settle(request, context, tables, request.week_start, page)
+
+    async def _settle(
+        self,
+        request: Ranged,
+        context: RequestContext,
+        tables: tuple[TableName, ...],
+        week_start: WeekStart | None,
+        page: Cursor | None,
+    ) -> Frame:
         await self.schema.passed()
-        fixed = None if page is None else (cursor.clock(page), page.timezone)
-        settings = await workspaces.get(self.postgres, context.workspace)
         return frames.settle(
-            request, context.workspace, settings, now=datetime.now(UTC), passed_on=context.now, fixed=fixed
+            request,
+            context.workspace,
+            await workspaces.get(self.postgres, context.workspace),
+            tables=tables,
+            week_start=week_start,
+            now=datetime.now(UTC),
+            passed_on=context.now,
+            fixed=None if page is None else (cursor.clock(page), page.timezone),
         )
 
     def query(self, context: RequestContext) -> Query:
@@ -135,9 +171,15 @@ class Resources:
         return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings), context.deadline)
 
     def cache_policy(
-        self, request: Ranged, frame: Frame, *, relative: bool = False, resolved: bool = False
+        self,
+        request: Ranged,
+        frame: Frame,
+        *,
+        relative: bool = False,
+        resolved: bool = False,
+        reads: Reads | None = None,
     ) -> CachePolicy:
-        """Return how the answer may be cached, by the settings' times to live."""
+        """Return how the answer may be cached, by the settings' times to live; see `frame.cache_policy`."""
         return frames.cache_policy(
             request,
             frame,
@@ -146,4 +188,5 @@ class Resources:
             closed_ttl=self.settings.cache_ttl_closed_seconds,
             relative=relative,
             resolved=resolved,
+            reads=reads,
         )

@@ -1,0 +1,102 @@
+"""The actors behind a count: a page of keys in their order, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from contracts.analysis import ActorsPage, ListedActor
+from contracts.base import Message
+from contracts.common import TABLES, Actor
+from contracts.errors import InvalidRequest
+from services.kit import identity, sql
+from services.query import cursor
+from services.query.analysis.subject import Subject
+from services.query.cursor import Cursor
+from services.query.frame import Frame
+from services.query.resources import Query
+
+PAGE = 100
+
+
+async def actors_page(
+    query: Query,
+    frame: Frame,
+    subject: Subject,
+    request: Message,
+    *,
+    selection: str,
+    limit: int,
+    after: Cursor | None,
+) -> ActorsPage:
+    """Return a page of the actors that `selection`, a SELECT of one column `actor`, finds; each counts once.
+
+    `after`: the cursor of the page before, already read; the page's own is bound to `request`.
+
+    Raises:
+        InvalidRequest: the cursor is none of such a list.
+        LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
+    """
+    result = await query.run(page_sql(selection, subject, limit=limit, after=_last(after, subject)))
+    total, keys = result.data[0][0], result.data[1][0]
+    more = len(keys) > limit
+    keys = keys[:limit]
+    if subject.keys == "actor":
+        listed = await _named(query, frame, keys)
+    else:
+        listed = tuple(ListedActor(key=key.decode(errors="replace")) for key in keys)
+    following = None
+    if more:
+        last = keys[-1] if subject.keys == "actor" else keys[-1].decode(errors="surrogateescape")
+        following = cursor.write(frame.workspace, request, last, as_of=frame.as_of, timezone=frame.timezone)
+    return ActorsPage(data=listed, total=total, next_cursor=following, meta=query.facts(frame.as_of))
+
+
+def page_sql(selection: str, subject: Subject, *, limit: int, after: int | str | None) -> str:
+    """Return one row: how many actors the selection has, and the first keys of those behind `after`, one more than the
+    limit."""
+    behind = "1"
+    if isinstance(after, str):
+        behind = f"actor > {sql.string(after)}"
+    elif after is not None:
+        behind = f"actor > toUInt64({sql.integer(after)})"
+    keys = f"groupArraySortedIf({limit + 1})(actor, {behind})"
+    return f"SELECT count(), {keys} FROM (SELECT DISTINCT actor FROM ({selection}))"
+
+
+def _last(after: Cursor | None, subject: Subject) -> int | str | None:
+    if after is None:
+        return None
+    if not isinstance(after.last, int if subject.keys == "actor" else str):
+        raise InvalidRequest.at("/cursor", "not a cursor of this list")
+    return after.last
+
+
+async def _named(query: Query, frame: Frame, keys: Sequence[int]) -> tuple[ListedActor, ...]:
+    if not keys:
+        return ()
+    result = await query.run(names_sql(frame.workspace, keys, until=frame.history_end))
+    found = {
+        key: Actor(kind="user" if kind == b"user" else "anonymous", id=id_.decode(errors="replace"))
+        for key, kind, id_ in result.rows()
+    }
+    return tuple(ListedActor(actor=found[key]) for key in keys)
+
+
+def names_sql(workspace: UUID, keys: Sequence[int], *, until: datetime) -> str:
+    """Return rows of (key, kind, id) of actors: from the links that lead to them, else from their own events."""
+    wanted = f"({', '.join(f'toUInt64({key})' for key in keys)})"
+    kind, id_ = identity.actor_columns()
+    linked = (
+        f"SELECT actor_key AS key, if(kind = 1, 'user', 'anonymous') AS kind, id "
+        f"FROM dictionary('{identity.DICTIONARY}') WHERE actor_key IN {wanted}"
+    )
+    own = [
+        f"SELECT actor_key AS key, {kind} AS kind, {id_} AS id FROM events_{table} "
+        f"PREWHERE workspace_id = {sql.uuid(workspace)} AND actor_key IN {wanted} "
+        f"AND timestamp < {sql.datetime64(until)} LIMIT 1 BY actor_key"
+        for table in TABLES
+    ]
+    united = " UNION ALL ".join(f"SELECT * FROM ({one})" for one in [linked, *own])
+    return f"SELECT key, any(kind), any(id) FROM ({united}) GROUP BY key"
