@@ -22,7 +22,7 @@ Column: TypeAlias = Callable[[Scope], str]
 """SQL of a value of an event of the scope's one table."""
 
 _STABLE_FIELDS: Final = frozenset({"event", "name", "table", "timestamp", "user_id", "anonymous_id", "message_id"})
-"""A message that is sent again carries these unchanged: what is asked of them holds for all rows of an event or none."""
+"""A message sent again carries these unchanged: what is asked of them holds for all rows of an event or for none."""
 
 
 def tables_of(series: Sequence[Series]) -> tuple[TableName, ...]:
