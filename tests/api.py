@@ -83,40 +83,43 @@ class Api:
 
     async def write(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Insert events (see tests/oracle/events.py for their form) and make their identity links count."""
-        native = urlsplit(self.settings.clickhouse_url)
-        login = {
-            "X-ClickHouse-User": unquote(native.username or "default"),
-            "X-ClickHouse-Key": unquote(native.password or ""),
-        }
-        listed = list(events)
-        for table, columns in COLUMNS.items():
-            rows = [
-                {
-                    "workspace_id": str(self.workspace),
-                    "message_id": event["message_id"],
-                    "user_id": event.get("user_id", ""),
-                    "anonymous_id": event.get("anonymous_id", ""),
-                    "timestamp": stamp(event["timestamp"])[:-1],
-                    "received_at": stamp(event["received_at"])[:-1],
-                    "context": event.get("context", {}),
-                    **{
-                        column: event.get(column, {} if column in ("properties", "traits") else "")
-                        for column in columns
-                    },
-                }
-                for event in listed
-                if event["table"] == table
-            ]
-            if not rows:
-                continue
-            query = {"query": f"INSERT INTO cdp.events_{table} FORMAT JSONEachRow", **WRITING}
-            body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
-            url = self.settings.clickhouse_http_url
-            async with self.http.post(url, params=query, data=body, headers=login) as reply:
-                assert reply.status == 200, await reply.text()
-        clickhouse = ClickHouse(self.settings.clickhouse_url, self.settings.clickhouse_http_url, size=1)
-        await clickhouse.start()
-        try:
-            await identity.reload_identity(clickhouse)
-        finally:
-            await clickhouse.close()
+        await insert(self.settings, self.http, {self.workspace: events})
+
+
+async def insert(
+    settings: Settings, http: aiohttp.ClientSession, histories: Mapping[UUID, Iterable[Mapping[str, Any]]]
+) -> None:
+    """Insert the events of many workspaces, a table at a time, and make their identity links count."""
+    native = urlsplit(settings.clickhouse_url)
+    login = {
+        "X-ClickHouse-User": unquote(native.username or "default"),
+        "X-ClickHouse-Key": unquote(native.password or ""),
+    }
+    listed = [(workspace, event) for workspace, events in histories.items() for event in events]
+    for table, columns in COLUMNS.items():
+        rows = [
+            {
+                "workspace_id": str(workspace),
+                "message_id": event["message_id"],
+                "user_id": event.get("user_id", ""),
+                "anonymous_id": event.get("anonymous_id", ""),
+                "timestamp": stamp(event["timestamp"])[:-1],
+                "received_at": stamp(event["received_at"])[:-1],
+                "context": event.get("context", {}),
+                **{column: event.get(column, {} if column in ("properties", "traits") else "") for column in columns},
+            }
+            for workspace, event in listed
+            if event["table"] == table
+        ]
+        if not rows:
+            continue
+        query = {"query": f"INSERT INTO cdp.events_{table} FORMAT JSONEachRow", **WRITING}
+        body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+        async with http.post(settings.clickhouse_http_url, params=query, data=body, headers=login) as reply:
+            assert reply.status == 200, await reply.text()
+    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=1)
+    await clickhouse.start()
+    try:
+        await identity.reload_identity(clickhouse)
+    finally:
+        await clickhouse.close()
