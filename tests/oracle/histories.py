@@ -144,10 +144,11 @@ class _Moments:
         changes = clock_changes(start, start + timedelta(days=days), zone)
         for change in rng.sample(changes, min(2, len(changes))):
             popular += [change - 1, change, change + rng.choice((-3_600_000, -1_800_000, 1_800_000, 3_600_000))]
-        self._popular = [moment for moment in popular if self._first <= moment < self._last]
+        inside = [moment for moment in popular if self._first <= moment < self._last]
+        self._popular = rng.sample(inside, min(6, len(inside)))
 
     def draw(self) -> int:
-        if self._popular and self._rng.random() < 0.6:
+        if self._popular and self._rng.random() < 0.7:
             return self._rng.choice(self._popular)
         return self._rng.randrange(self._first, self._last)
 
