@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -39,10 +40,24 @@ BLOCKED_IDS: Final = (
 DICTIONARY: Final = "cdp.identity"
 NOBODY: Final = 0
 
-_BLOCKED = f"({', '.join(map(sql.string, BLOCKED_IDS))})"
 _LETTERS: Final = {"user": b"u", "anonymous": b"a"}
 _USER, _ANONYMOUS = 1, 2
 """Kinds in the dictionary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Ids that a workspace blocks beside `BLOCKED_IDS`. Rows keep the key they were written with, so it is corrected
+    when they are read; the dictionary leaves out links with these ids (`cdp.identity_blocked`)."""
+
+    workspace: UUID
+    ids: tuple[str, ...]
+
+    @property
+    def keys(self) -> list[int]:
+        """The keys under which rows of these ids are stored."""
+        kinds: tuple[Literal["user", "anonymous"], ...] = ("user", "anonymous")
+        return sorted({actor_key_of(self.workspace, kind, id) for kind in kinds for id in self.ids} - {NOBODY})
 
 
 class ActorColumns(NamedTuple):
@@ -68,38 +83,53 @@ def actor_key(workspace: UUID, actor: Actor) -> str:
     return f"toUInt64({actor_key_of(workspace, actor.kind, actor.id)})"
 
 
+def own_key(blocked: Blocked | None = None) -> str:
+    """Return SQL of the key of whoever a row itself names, `NOBODY` for nobody."""
+    if blocked is None or not blocked.keys:
+        return "actor_key"
+    keys = ", ".join(f"toUInt64({key})" for key in blocked.keys)
+    device = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
+    known = f"anonymous_id NOT IN {_listed(blocked)}"
+    return f"if(actor_key IN ({keys}), if({known}, {device}, {NOBODY}), actor_key)"
+
+
 def resolve(key: str) -> str:
     """Return SQL of the key to which the actor of a key resolves; `key` is SQL of a UInt64."""
     return f"dictGetOrDefault('{DICTIONARY}', 'actor_key', {key}, {key})"
 
 
-def resolved_key(alias: str = "") -> str:
-    """Return SQL of the key of an event's resolved actor; `alias` is that of its table."""
-    return resolve(_column("actor_key", alias))
+def resolved_key(blocked: Blocked | None = None) -> str:
+    """Return SQL of the key of an event's resolved actor."""
+    return resolve(own_key(blocked))
 
 
-def actor_columns(alias: str = "") -> ActorColumns:
-    """Return SQL of the kind and id of an event's resolved actor; `alias` is that of its table."""
-    key, user, anonymous = (_column(name, alias) for name in ("actor_key", "user_id", "anonymous_id"))
-    is_user = f"{user} NOT IN {_BLOCKED}"
+def is_known(column: Literal["user_id", "anonymous_id"], blocked: Blocked | None = None) -> str:
+    """Return a condition: the id in a column is one."""
+    return f"{column} NOT IN {_listed(blocked)}"
+
+
+def actor_columns(blocked: Blocked | None = None) -> ActorColumns:
+    """Return SQL of the kind and id of an event's resolved actor."""
+    key, is_user = own_key(blocked), is_known("user_id", blocked)
     kind = f"dictGetOrDefault('{DICTIONARY}', 'kind', {key}, toUInt8(if({is_user}, {_USER}, {_ANONYMOUS})))"
-    id_ = f"dictGetOrDefault('{DICTIONARY}', 'id', {key}, if({is_user}, {user}, {anonymous}))"
+    id_ = f"dictGetOrDefault('{DICTIONARY}', 'id', {key}, if({is_user}, user_id, anonymous_id))"
     return ActorColumns(
         kind=f"multiIf({key} = {NOBODY}, '', {kind} = {_USER}, 'user', 'anonymous')",
         id=f"if({key} = {NOBODY}, '', {id_})",
     )
 
 
-def is_any_of(workspace: UUID, actors: Iterable[Actor], alias: str = "") -> str:
+def is_any_of(workspace: UUID, actors: Iterable[Actor], blocked: Blocked | None = None) -> str:
     """Return a condition: the event belongs to one of these, each resolved as events are, so that the anonymous id of a
     known user finds that user's events. It names the rows' own keys, for the tables are ordered by them."""
-    keys = sorted({actor_key_of(workspace, actor.kind, actor.id) for actor in actors} - {NOBODY})
+    ids = () if blocked is None else blocked.ids
+    keys = sorted({actor_key_of(workspace, each.kind, each.id) for each in actors if each.id not in ids} - {NOBODY})
     if not keys:
         return "0"
     wanted = f"[{', '.join(f'toUInt64({key})' for key in keys)}]"
     resolved = f"arrayMap(key -> {resolve('key')}, {wanted})"
     return (
-        f"{_column('actor_key', alias)} IN (SELECT arrayJoin({resolved}) UNION ALL "
+        f"{own_key(blocked)} IN (SELECT arrayJoin({resolved}) UNION ALL "
         f"SELECT key FROM dictionary('{DICTIONARY}') WHERE has({resolved}, actor_key))"
     )
 
@@ -117,5 +147,6 @@ async def reload_identity(clickhouse: ClickHouse, *, cluster: str = "") -> None:
     await clickhouse.execute(f"SYSTEM RELOAD DICTIONARY{on_cluster} {DICTIONARY}")
 
 
-def _column(name: str, alias: str) -> str:
-    return f"{sql.identifier(alias)}.{name}" if alias else name
+def _listed(blocked: Blocked | None) -> str:
+    ids = BLOCKED_IDS if blocked is None else (*BLOCKED_IDS, *blocked.ids)
+    return f"({', '.join(map(sql.string, ids))})"

@@ -50,6 +50,8 @@ async def send_result(
     if answer.drop is not None:
         await publish(subjects.CACHE_DROP, encode(answer.drop), {})
     headers = _headers(context, answer.content_type, answer.cache, answer.now)
+    if answer.version is not None:
+        headers[names.VERSION] = str(answer.version)
     if len(answer.body) <= WHOLE_BYTES:
         call.sent_bytes = await _send_whole(publish, call.received.inbox, answer.body, headers)
     elif context.stream:

@@ -44,6 +44,8 @@ class Answer(msgspec.Struct, frozen=True):
     """The clock the answer was computed with, for the `Cdp-Now` header."""
     drop: CacheDrop | None = None
     """What the gateways must no longer answer from their caches; told to them before the caller is answered."""
+    version: int | None = None
+    """The version of the resource shown, for the `Cdp-Version` header."""
 
 
 class Stream(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts.events import CatalogNames, CatalogValues
 from services.kit import sql
-from services.kit.predicates import Scope, check_field, compile_field
+from services.kit.predicates import check_field, compile_field
 from services.query.events_sql import NAME_COLUMN, keys_of
 from services.query.frame import Frame
 
@@ -39,7 +39,7 @@ def values_sql(request: CatalogValues, frame: Frame) -> str:
     check_field(request.field, frame.tables, "/field")
     selects = []
     for table in frame.tables:
-        scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
+        scope = frame.scope(table)
         keys = keys_of(request.names, table, frame)
         text = compile_field(request.field, scope, pointer="/field").texts
         selects.append(

@@ -13,7 +13,7 @@ from contracts.common import TableName
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 from services.kit import identity, sql
-from services.kit.predicates import Scope, check_field, check_predicate, compile_predicate, render_column
+from services.kit.predicates import check_field, check_predicate, compile_predicate, render_column
 from services.query.cursor import RowKey
 from services.query.frame import Frame
 
@@ -141,7 +141,7 @@ class Rows:
 
     def _select(self, table: TableName, after: RowKey | None, between: Span | None) -> str:
         frame = self.frame
-        scope = Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone)
+        scope = frame.scope(table)
         source = self._source(table, after, between, final=True)
         rendered = [render_column(name, scope, pointer=f"/columns/{i}") for i, name in enumerate(self.columns)]
         key = f"timestamp, message_id, {sql.string(table)} AS `table`"
@@ -162,14 +162,12 @@ class Rows:
             keys.append(f"timestamp >= {sql.datetime64(between[0])}")
             keys.append(f"timestamp < {sql.datetime64(between[1])}")
         if request.actors:
-            keys.append(identity.is_any_of(frame.workspace, request.actors))
+            keys.append(identity.is_any_of(frame.workspace, request.actors, frame.blocked))
         rest = []
         if after is not None:
             rest.append(_behind(after, table, newest=request.order == "newest"))
         if request.where is not None:
-            rest.append(
-                compile_predicate(request.where, Scope(tables=(table,), as_of=frame.as_of, timezone=frame.timezone))
-            )
+            rest.append(compile_predicate(request.where, frame.scope(table)))
         where = f" WHERE {' AND '.join(rest)}" if rest else ""
         return f"FROM events_{table}{' FINAL' if final else ''} PREWHERE {' AND '.join(keys)}{where}"
 

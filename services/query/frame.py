@@ -10,8 +10,11 @@ from uuid import UUID
 from contracts.caching import CachePolicy
 from contracts.common import Moment, TableName, Tables, TimeZone, WeekStart
 from contracts.predicates import AllElements, And, AnyElement, Not, Or, Predicate, WithinLast, WithinNext
-from contracts.workspace import WorkspaceSettings
+from contracts.workspace import Limits, WorkspaceSettings
 from services.kit import timerange
+from services.kit.identity import Blocked
+from services.kit.predicates import Scope
+from services.query.cost import NO_LIMITS
 
 
 class Ranged(Protocol):
@@ -61,11 +64,17 @@ class Frame:
     week_start: WeekStart = "monday"
     internal: Predicate | None = None
     """Events of the workspace's internal users, whom analyses leave out."""
+    blocked: Blocked | None = None
+    limits: Limits = NO_LIMITS
 
     @property
     def history_end(self) -> datetime:
         """Where an actor's whole history ends: what comes later is not known yet."""
         return max(self.end, self.as_of)
+
+    def scope(self, table: TableName) -> Scope:
+        """Return where expressions over one table stand."""
+        return Scope(tables=(table,), as_of=self.as_of, timezone=self.timezone, blocked=self.blocked)
 
 
 def settle(
@@ -108,6 +117,9 @@ def settle(
         end=end,
         pinned=settings.clock is not None or (request.as_of is not None and not timerange.is_relative(request.as_of)),
         week_start=week_start or settings.week_start,
+        internal=settings.internal_users,
+        blocked=Blocked(workspace, settings.blocked_ids) if settings.blocked_ids else None,
+        limits=settings.limits,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from contracts.caching import CachePolicy
 from contracts.common import Facts, TableName, WeekStart, expand_tables
 from contracts.errors import LimitExceeded
+from contracts.workspace import Limits
 from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
 from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
@@ -20,6 +21,7 @@ from services.kit.service import RequestContext
 from services.kit.settings import Settings
 from services.query import cursor, workspaces
 from services.query import frame as frames
+from services.query.cost import NO_LIMITS, explained, least
 from services.query.cursor import Cursor
 from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
 from services.query.schema_gate import SchemaGate
@@ -57,9 +59,10 @@ class Query:
 
     async def run(self, statement: str) -> Result:
         """Run a statement to its end and return its columns."""
-        result = await self.clickhouse.query(
-            statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
-        )
+        with explained(self.settings):
+            result = await self.clickhouse.query(
+                statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
+            )
         self.rows_read += result.rows_read
         self.bytes_read += result.bytes_read
         return result
@@ -76,38 +79,47 @@ class Query:
         """
         settings = self.settings | {"max_block_size": _PAGE_BLOCK_ROWS}
         size = 0
-        async with self.clickhouse.stream(
-            statement, settings=settings, query_id=self._next_id(), timeout=self._timeout
-        ) as stream:
-            data: list[list[Any]] = [[] for _ in stream.columns]
-            async for block in stream:
-                size += sum(map(len, block[0]))
-                if size > PAGE_BYTES:
-                    raise LimitExceeded(
-                        f"the page is over {PAGE_BYTES >> 20} MiB: ask for fewer rows or columns, or for a stream"
-                    )
-                for column, values in zip(data, block, strict=True):
-                    column.extend(values)
-            return Result(stream.columns, data, stream.rows_read, stream.bytes_read)
+        opened = self.clickhouse.stream(statement, settings=settings, query_id=self._next_id(), timeout=self._timeout)
+        with explained(settings):
+            async with opened as stream:
+                data: list[list[Any]] = [[] for _ in stream.columns]
+                async for block in stream:
+                    size += sum(map(len, block[0]))
+                    if size > PAGE_BYTES:
+                        raise LimitExceeded(
+                            f"the page is over {PAGE_BYTES >> 20} MiB: ask for fewer rows or columns, or for a stream"
+                        )
+                    for column, values in zip(data, block, strict=True):
+                        column.extend(values)
+                return Result(stream.columns, data, stream.rows_read, stream.bytes_read)
 
-    def stream(self, statement: str) -> AbstractAsyncContextManager[RowStream]:
+    @asynccontextmanager
+    async def stream(self, statement: str) -> AsyncIterator[RowStream]:
         """Open a statement's result as blocks; leaving stops the query."""
-        return self.clickhouse.stream(
-            statement, settings={**self.settings, **STREAMED}, query_id=self._next_id(), timeout=self._timeout
-        )
+        settings = {**self.settings, **STREAMED}
+        opened = self.clickhouse.stream(statement, settings=settings, query_id=self._next_id(), timeout=self._timeout)
+        with explained(settings):
+            async with opened as stream:
+                yield stream
 
-    def raw(self, statement: str, format_: str) -> AbstractAsyncContextManager[RawStream]:
+    @asynccontextmanager
+    async def raw(self, statement: str, format_: str) -> AsyncIterator[RawStream]:
         """Open a statement's result as bytes in one of the engine's formats; leaving stops the query."""
-        return self.clickhouse.http_stream(
+        opened = self.clickhouse.http_stream(
             statement, format_, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
         )
+        with explained(self.settings):
+            async with opened as stream:
+                yield stream
 
 
-def limits(settings: Settings) -> dict[str, Any]:
-    """Return the ClickHouse settings of every statement of a request."""
-    found: dict[str, Any] = {
+def limits(settings: Settings, narrowed: Limits = NO_LIMITS) -> dict[str, Any]:
+    """Return the ClickHouse settings of every statement of a request; `narrowed`: the workspace's own limits."""
+    return {
         **EXPRESSION_SETTINGS,
-        "max_memory_usage": settings.query_max_memory_bytes,
+        "max_memory_usage": least(settings.query_max_memory_bytes, narrowed.max_memory_bytes),
+        "max_rows_to_read": least(settings.query_max_rows_to_read, narrowed.max_rows_to_read),
+        "max_bytes_to_read": least(settings.query_max_bytes_to_read, narrowed.max_bytes_to_read),
         # Less makes more pieces to merge, each with a block in memory: 2.5 million rows of one month, at 1 GiB,
         # took the engine to 940 MB with a fifth, 800 with a tenth and 1,090 with a thirtieth.
         "max_bytes_before_external_sort": settings.query_max_memory_bytes // 10,
@@ -117,9 +129,6 @@ def limits(settings: Settings) -> dict[str, Any]:
         "do_not_merge_across_partitions_select_final": 1,
         "date_time_output_format": "iso",
     }
-    if settings.query_max_rows_to_read:
-        found["max_rows_to_read"] = settings.query_max_rows_to_read
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +175,12 @@ class Resources:
             fixed=None if page is None else (cursor.clock(page), page.timezone),
         )
 
-    def query(self, context: RequestContext) -> Query:
-        """Return the runner of one request's statements."""
-        return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings), context.deadline)
+    def query(self, context: RequestContext, narrowed: Limits = NO_LIMITS) -> Query:
+        """Return the runner of one request's statements; `narrowed`: the workspace's own limits (`Frame.limits`)."""
+        deadline, seconds = context.deadline, narrowed.max_seconds
+        if seconds is not None:
+            deadline = min(deadline, asyncio.get_running_loop().time() + seconds)
+        return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings, narrowed), deadline)
 
     def cache_policy(
         self,

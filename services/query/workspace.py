@@ -6,7 +6,7 @@ from contracts.base import encode
 from contracts.caching import CacheDrop
 from contracts.workspace import WorkspaceGet, WorkspaceSettings
 from services.kit.service import Answer, RequestContext
-from services.query import workspaces
+from services.query import blocked, workspaces
 from services.query.resources import Resources
 
 
@@ -19,8 +19,13 @@ async def workspace_put(resources: Resources, request: WorkspaceSettings, contex
     """Replace the workspace's settings and drop the cached answers that took the old ones for granted.
 
     Raises:
-        InvalidRequest: a time zone that is none.
+        InvalidRequest: something in them cannot be; names the field.
+        Unavailable: one of the stores; asking again completes what was left half done.
     """
+    workspaces.check(request)
+    await resources.schema.passed()
+    cluster = resources.settings.clickhouse_cluster
+    await blocked.put(resources.clickhouse, context.workspace, request.blocked_ids, cluster=cluster)
     await workspaces.put(resources.postgres, context.workspace, request, context.principal)
     settings = await workspaces.get(resources.postgres, context.workspace)
     return Answer(encode(settings), drop=CacheDrop(workspace_id=context.workspace, tags=("workspace",)))

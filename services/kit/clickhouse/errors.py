@@ -29,6 +29,14 @@ LOST: Final = (
 )
 """What a connection raises when the server on its other side is gone."""
 
+_SETTINGS: Final = {
+    158: "max_rows_to_read",
+    159: "max_execution_time",
+    160: "max_execution_time",
+    241: "max_memory_usage",
+    307: "max_bytes_to_read",
+}
+"""The setting behind a limit that the caller of a statement chooses."""
 _LIMITS: Final = {
     158: "rows to read",
     159: "execution time",
@@ -52,6 +60,14 @@ _AWAY: Final = frozenset({3, 32, 203, 209, 210, 225, 236, 242, 243, 279, 394, 42
 _TOO_MANY_QUERIES: Final = 202
 _NAMES: Final = {value: name for name, value in vars(ErrorCode).items() if isinstance(value, int)}
 _NAME_AT_END: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\s*(?:\(version [^)]*\))?\s*$")
+
+
+class EngineLimit(LimitExceeded):
+    """A statement reached a limit of the engine; `setting` is its name there, '' for one the server has fixed."""
+
+    def __init__(self, detail: str, setting: str) -> None:
+        super().__init__(detail)
+        self.setting = setting
 
 
 class ClickHouseError(Exception):
@@ -78,7 +94,7 @@ def from_server(error: ServerException) -> CdpError | ClickHouseError:
 def from_code(code: int, message: str) -> CdpError | ClickHouseError:
     """Translate ClickHouse's code and text."""
     if code in _LIMITS:
-        return LimitExceeded(f"the query needs more than it may use: {_LIMITS[code]}")
+        return EngineLimit(f"the query needs more than it may use: {_LIMITS[code]}", _SETTINGS.get(code, ""))
     if code == _TOO_MANY_QUERIES:
         return TooManyRequests("ClickHouse runs as many queries as it may", retry_after=1)
     if code in _AWAY:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from contracts.common import TABLES, TableName
+from services.kit.identity import Blocked
 
 Kind: TypeAlias = Literal["text", "time", "object", "table"]
 
@@ -42,8 +43,9 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """Where an expression stands: the table it reads (several: a union that has all their columns and `table`), the
-    request's clock (aware) and IANA time zone."""
+    request's clock (aware) and IANA time zone; `blocked`: what the workspace counts as no id."""
 
     tables: tuple[TableName, ...]
     as_of: datetime
     timezone: str = "UTC"
+    blocked: Blocked | None = None

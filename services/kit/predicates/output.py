@@ -69,7 +69,7 @@ def render_column(column: str, scope: Scope, pointer: str) -> Rendered:
         InvalidRequest: at `pointer`: no such column.
     """
     if column == "actor":
-        return _actor()
+        return _actor(scope)
     reference = parse_field(column, pointer)
     field = compile_field(column, scope, pointer)
     kind = COLUMNS[reference.column]
@@ -83,8 +83,8 @@ def render_column(column: str, scope: Scope, pointer: str) -> Rendered:
     return Rendered(f"ifNull({field.json}, 'null')", text, field.text, kind.kind == "object")
 
 
-def _actor() -> Rendered:
-    kind, id_ = identity.actor_columns()
+def _actor(scope: Scope) -> Rendered:
+    kind, id_ = identity.actor_columns(scope.blocked)
     text = f"concat('{{\"kind\":\"', {kind}, '\",\"id\":', toJSONString({id_}), '}}')"
     known = f"{kind} != ''"
     return Rendered(f"if({known}, {text}, 'null')", f"if({known}, {text}, '')", f"if({known}, {text}, NULL)", False)

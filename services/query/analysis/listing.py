@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
 
 from contracts.analysis import ActorsPage, ListedActor
 from contracts.base import Message
@@ -76,7 +74,7 @@ def _last(after: Cursor | None, subject: Subject) -> int | str | None:
 async def _named(query: Query, frame: Frame, keys: Sequence[int]) -> tuple[ListedActor, ...]:
     if not keys:
         return ()
-    result = await query.run(names_sql(frame.workspace, keys, until=frame.history_end))
+    result = await query.run(names_sql(frame, keys))
     found = {
         key: Actor(kind="user" if kind == b"user" else "anonymous", id=id_.decode(errors="replace"))
         for key, kind, id_ in result.rows()
@@ -84,18 +82,19 @@ async def _named(query: Query, frame: Frame, keys: Sequence[int]) -> tuple[Liste
     return tuple(ListedActor(actor=found[key]) for key in keys)
 
 
-def names_sql(workspace: UUID, keys: Sequence[int], *, until: datetime) -> str:
+def names_sql(frame: Frame, keys: Sequence[int]) -> str:
     """Return rows of (key, kind, id) of actors: from the links that lead to them, else from their own events."""
     wanted = f"({', '.join(f'toUInt64({key})' for key in keys)})"
-    kind, id_ = identity.actor_columns()
+    own_key = identity.own_key(frame.blocked)
+    kind, id_ = identity.actor_columns(frame.blocked)
     linked = (
         f"SELECT actor_key AS key, if(kind = 1, 'user', 'anonymous') AS kind, id "
         f"FROM dictionary('{identity.DICTIONARY}') WHERE actor_key IN {wanted}"
     )
     own = [
-        f"SELECT actor_key AS key, {kind} AS kind, {id_} AS id FROM events_{table} "
-        f"PREWHERE workspace_id = {sql.uuid(workspace)} AND actor_key IN {wanted} "
-        f"AND timestamp < {sql.datetime64(until)} LIMIT 1 BY actor_key"
+        f"SELECT {own_key} AS key, {kind} AS kind, {id_} AS id FROM events_{table} "
+        f"PREWHERE workspace_id = {sql.uuid(frame.workspace)} AND {own_key} IN {wanted} "
+        f"AND timestamp < {sql.datetime64(frame.history_end)} LIMIT 1 BY key"
         for table in TABLES
     ]
     united = " UNION ALL ".join(f"SELECT * FROM ({one})" for one in [linked, *own])

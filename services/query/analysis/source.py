@@ -110,7 +110,7 @@ class Source:
 
     def scope(self, table: TableName) -> Scope:
         """Return where expressions over one table stand."""
-        return Scope(tables=(table,), as_of=self.frame.as_of, timezone=self.frame.timezone)
+        return self.frame.scope(table)
 
     @staticmethod
     def _flag(index: int) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from contracts.common import TableName
 from contracts.errors import InvalidRequest
-from services.kit import identity, sql
+from services.kit import identity
 from services.kit.predicates import Scope, check_field, compile_field
 
 POINTER: Final = "/analyse_by"
@@ -34,7 +34,7 @@ class Subject:
     def key(self, scope: Scope) -> str:
         """Return SQL of the key of an event of the scope's one table; for rows that are `known`."""
         if self.by == "actor":
-            return identity.resolved_key()
+            return identity.resolved_key(scope.blocked)
         if self.by == "user_id":
             return "actor_key"
         if self.by == "anonymous_id":
@@ -44,9 +44,9 @@ class Subject:
     def known(self, scope: Scope) -> str:
         """Return a condition: the event has a key."""
         if self.by == "actor":
-            return f"actor_key != {identity.NOBODY}"
-        if self.by in ("user_id", "anonymous_id"):
-            return f"{self.by} NOT IN ({', '.join(map(sql.string, identity.BLOCKED_IDS))})"
+            return f"{identity.own_key(scope.blocked)} != {identity.NOBODY}"
+        if self.by == "user_id" or self.by == "anonymous_id":
+            return identity.is_known("user_id" if self.by == "user_id" else "anonymous_id", scope.blocked)
         return f"{self.key(scope)} != ''"
 
     def _field(self, scope: Scope) -> str:
