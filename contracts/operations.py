@@ -6,6 +6,7 @@ types all derive from it. To add an operation: one entry here, one struct pair, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
@@ -14,6 +15,7 @@ import msgspec
 
 from contracts import subjects
 from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRequest
+from contracts.versioned import IF_MATCH
 from contracts.workspace import WorkspaceGet, WorkspaceSettings
 
 Format: TypeAlias = Literal["json", "ndjson", "csv", "parquet", "arrow"]
@@ -26,11 +28,13 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
         "arrow": "application/vnd.apache.arrow.stream",
     }
 )
+_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the platform does. `request` is decoded strictly from the HTTP body (GET, DELETE: from path and query
-    parameters); `cache` names the time-to-live setting that applies, null for answers never cached."""
+    """One thing the platform does. `request` is decoded strictly: over HTTP from the parameters of the path, the header
+    If-Match where it has such a field, and the body (GET, DELETE: the query parameters); `cache` names the time-to-live
+    setting that applies, null for answers never cached."""
 
     service: str
     name: str
@@ -45,6 +49,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     formats: tuple[Format, ...] = ("json",)
     idempotent: bool = True
     """Asking twice does no more than asking once: the caller may retry when nobody answered."""
+    versioned: bool = False
+    """The answer shows a resource with versions: over HTTP its ETag is its version (contracts/versioned.py)."""
     version: int = 1
     examples: Mapping[str, Any] = {}
     """Named request bodies, as JSON values, shown in the documents and tested to be answered."""
@@ -58,6 +64,21 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """The NATS subject that serves it."""
         return subjects.operation(self.service, self.name, self.version)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request has a body over HTTP."""
+        return self.method in ("POST", "PUT")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The fields of the request that the path says over HTTP."""
+        return tuple(_PARAMETER.findall(self.path))
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the request takes the precondition that If-Match says over HTTP."""
+        return IF_MATCH in getattr(self.request, "__struct_fields__", ())
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = (

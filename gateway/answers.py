@@ -162,7 +162,8 @@ class Answers:
         policy = self._policy(question, reply)
         ttl = 0 if policy is None else min(policy.ttl, self._ttl(question.operation, closed=policy.closed))
         content_type = reply.headers.get(names.CONTENT_TYPE) or MEDIA_TYPES[question.format]
-        entry = Entry(reply.body, content_type, stored_at=began, ttl=ttl, policy=policy)
+        version = reply.headers.get(names.VERSION)
+        entry = Entry(reply.body, content_type, stored_at=began, ttl=ttl, policy=policy, version=version)
         if question.key is not None and policy is not None and ttl > 0:
             self._remember(question.key, entry, epoch)
             self._in_background(self._store(question.key, entry, epoch, policy, lease))

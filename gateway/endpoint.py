@@ -9,7 +9,7 @@ import time
 from aiohttp import web
 
 from contracts import headers as names
-from contracts.base import decode_request, encode
+from contracts.base import encode
 from contracts.operations import MEDIA_TYPES, Format, Operation
 from gateway import reading
 from gateway.answers import Answers, Question
@@ -48,7 +48,9 @@ class Endpoint:
         self._trust = trust
         self._metrics = metrics
         self._settings = settings
-        self._has_body = operation.method in ("POST", "PUT")
+        self._has_body = operation.has_body
+        self._body_alone = operation.has_body and not (operation.parameters or operation.conditional)
+        """The body is the whole request."""
         self._validates = operation.method == "GET" or operation.cache is not None
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
@@ -59,12 +61,17 @@ class Endpoint:
         format_ = choose_format(request.headers.get("Accept"), operation.formats)
         if self._has_body:
             settings = self._settings
-            body = await reading.read_body(request, settings.max_body_bytes, settings.request_timeout_seconds)
+            body = await reading.read_body(
+                request,
+                settings.max_body_bytes,
+                settings.request_timeout_seconds,
+                optional=not self._body_alone,
+            )
         else:
-            body = request.path_qs.encode()
+            body = b""
         if not self._answers.cacheable(operation, format_):
             return await self._ask(exchange, format_, self._decode(exchange, body), body, None)
-        raw = raw_key(workspace, operation, format_, body)
+        raw = raw_key(workspace, operation, format_, body if self._body_alone else _addressed(request, body))
         bypass = _bypasses(request.headers.get("Cache-Control"))
         if not bypass and (entry := self._recall(raw)):
             return await self._hit(exchange, entry)
@@ -85,9 +92,11 @@ class Endpoint:
         return await whole(exchange, entry, validate=self._validates)
 
     def _decode(self, exchange: Exchange, body: bytes) -> object:
+        request, path = exchange.request, exchange.parameters
+        if_match = ", ".join(request.headers.getall("If-Match")) if "If-Match" in request.headers else None
         if self._has_body:
-            return decode_request(body, self._operation.request)
-        return reading.decode_parameters(self._operation, exchange.parameters, exchange.request.query.items())
+            return reading.decode_body(self._operation, path, if_match, body)
+        return reading.decode_parameters(self._operation, path, request.query.items(), if_match)
 
     async def _ask(
         self,
@@ -105,7 +114,7 @@ class Endpoint:
         question = Question(
             operation=self._operation,
             format=format_,
-            body=body if self._has_body else encode(decoded),
+            body=body if self._body_alone else encode(decoded),
             headers=_headers(exchange, format_),
             deadline=deadline,
             key=key,
@@ -139,6 +148,11 @@ def _headers(exchange: Exchange, format_: Format) -> dict[str, str]:
     if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
         headers[names.TRACEPARENT] = traceparent
     return headers
+
+
+def _addressed(request: web.BaseRequest, body: bytes) -> bytes:
+    """Return what tells one request from another when path and body say it together."""
+    return b"%b\n%b" % (request.path_qs.encode(errors="surrogateescape"), body)
 
 
 def _bypasses(cache_control: str | None) -> bool:

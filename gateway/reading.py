@@ -15,9 +15,11 @@ import msgspec
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from contracts.base import invalid
+from contracts.base import decode, decode_request, encode, invalid
 from contracts.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMediaType
 from contracts.operations import Operation
+from contracts.versioned import IF_MATCH
+from gateway.etags import versions
 from gateway.negotiation import is_json
 
 WORKSPACE = "X-Workspace-Id"
@@ -62,14 +64,17 @@ def workspace(given: str | None) -> str:
         raise InvalidRequest(f"the header {WORKSPACE} must be a UUID, like {uuid.UUID(int=1)}") from None
 
 
-async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> bytes:
-    """Return the body of a request that has one, which may take `seconds` to arrive.
+async def read_body(request: web.BaseRequest, limit: int, seconds: float, *, optional: bool = False) -> bytes:
+    """Return the body of a request that has one, which may take `seconds` to arrive. Where it is `optional`, none at
+    all is an empty one.
 
     Raises:
         UnsupportedMediaType: it is not declared as JSON.
         TooLarge: it is over `limit` bytes.
         InvalidRequest: its content or transfer coding is broken, or it does not come to its end.
     """
+    if optional and not request.can_read_body:
+        return b""
     if not is_json(request.headers.get("Content-Type")):
         raise UnsupportedMediaType("send the request as application/json, in UTF-8")
     length = request.content_length
@@ -90,8 +95,11 @@ async def read_body(request: web.BaseRequest, limit: int, seconds: float) -> byt
         raise InvalidRequest("the body's content or transfer coding is broken") from error
 
 
-def decode_parameters(operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]]) -> Any:
-    """Return the request that path and query parameters spell (their values are text: numbers and booleans too).
+def decode_parameters(
+    operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]], if_match: str | None = None
+) -> Any:
+    """Return the request that path and query parameters spell (their values are text: numbers and booleans too), and
+    the header `if_match`, for an operation that takes one.
 
     Raises:
         InvalidRequest: a parameter is unknown, repeated, or not of its type.
@@ -101,7 +109,46 @@ def decode_parameters(operation: Operation, path: Mapping[str, str], query: Iter
     if repeated:
         errors = tuple(FieldError(pointer=f"/{name}", message="given more than once") for name in repeated)
         raise InvalidRequest("the request is not valid", errors=errors)
+    members: dict[str, Any] = dict(given)
+    if operation.conditional:
+        _refuse(members, (IF_MATCH,))
+        members[IF_MATCH] = versions(if_match)
     try:
-        return msgspec.convert(dict(given), operation.request, strict=False)
+        return msgspec.convert(members, operation.request, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+
+
+def decode_body(operation: Operation, path: Mapping[str, str], if_match: str | None, body: bytes) -> Any:
+    """Return the request that a body spells together with the path's parameters and the header `if_match`.
+
+    Raises:
+        InvalidRequest: as `contracts.base.decode_request`; or the body says what belongs elsewhere.
+    """
+    if not path and not operation.conditional:
+        return decode_request(body, operation.request)
+    members = decode_request(body or b"{}", dict[str, msgspec.Raw])
+    elsewhere = {name: _typed(operation, name, text) for name, text in path.items()}
+    if operation.conditional:
+        elsewhere[IF_MATCH] = versions(if_match)
+    _refuse(members, elsewhere)
+    members |= {name: msgspec.Raw(encode(value)) for name, value in elsewhere.items()}
+    return decode(encode(members), operation.request)
+
+
+def _typed(operation: Operation, name: str, text: str) -> Any:
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.request)}
+    try:
+        return msgspec.convert(text, types[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest.at(f"/{name}", str(error)) from error
+
+
+def _refuse(members: Mapping[str, Any], elsewhere: Iterable[str]) -> None:
+    errors = tuple(
+        FieldError(pointer=f"/{name}", message=f"is said by {'If-Match' if name == IF_MATCH else 'the path'} alone")
+        for name in elsewhere
+        if name in members
+    )
+    if errors:
+        raise InvalidRequest("the request is not valid", errors=errors)

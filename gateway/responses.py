@@ -11,16 +11,16 @@ from aiohttp import web
 from contracts.base import encode
 from contracts.errors import CdpError
 from gateway.cache.entry import Entry
+from gateway.etags import GZIP_SUFFIX, is_among
 from gateway.exchange import Exchange
 from gateway.negotiation import accepts_gzip
 
 PROBLEM_JSON = "application/problem+json"
-_GZIP_SUFFIX = "-gzip"
-"""A strong validator names one sequence of bytes, so the compressed variant has its own (RFC 9110, section 8.8.3)."""
 
 
 async def whole(exchange: Exchange, entry: Entry, *, validate: bool) -> web.Response:
-    """Return the response for a whole answer; with `validate` it has an ETag, and may be 304."""
+    """Return the response for a whole answer; with `validate` it has an ETag, and may be 304. An answer that shows a
+    version always has its ETag."""
     asked = exchange.request.headers
     headers = exchange.headers()
     headers["Content-Type"] = entry.content_type
@@ -31,17 +31,18 @@ async def whole(exchange: Exchange, entry: Entry, *, validate: bool) -> web.Resp
     suffix = ""
     if accepts_gzip(asked.get("Accept-Encoding")) and (compressed := await entry.gzipped()) is not None:
         body = compressed
-        suffix = _GZIP_SUFFIX
+        suffix = GZIP_SUFFIX
         headers["Content-Encoding"] = "gzip"
     if exchange.cache:
         headers["X-Cache"] = exchange.cache
         if exchange.cache == "hit":
             headers["Age"] = str(entry.age(time.time()))
     headers["Server-Timing"] = exchange.timing()
-    if validate:
+    if validate or entry.versioned:
         headers["ETag"] = f'"{entry.etag}{suffix}"'
+    if validate:
         wanted = asked.get("If-None-Match")
-        if wanted is not None and _matches(wanted, entry.etag):
+        if wanted is not None and is_among(entry.etag, wanted):
             del headers["Content-Type"]
             headers.pop("Content-Encoding", None)
             return finish(exchange, 304, b"", headers)
@@ -75,10 +76,3 @@ def finish(exchange: Exchange, status: int, body: bytes, headers: Mapping[str, s
     exchange.status = status
     exchange.sent = len(body)
     return web.Response(status=status, body=body, headers=headers)
-
-
-def _matches(wanted: str, etag: str) -> bool:
-    if wanted.strip() == "*":
-        return True
-    names = (name.strip().removeprefix("W/").strip('"') for name in wanted.split(","))
-    return any(name in (etag, etag + _GZIP_SUFFIX) for name in names)

@@ -36,9 +36,18 @@ _decoder = msgspec.msgpack.Decoder(Stored)
 class Entry:
     """One whole answer. Immutable but for the gzip variant, which is made once, when the first client wants it."""
 
-    __slots__ = ("_gzip", "body", "content_type", "etag", "policy", "stored_at", "ttl")
+    __slots__ = ("_gzip", "body", "content_type", "etag", "policy", "stored_at", "ttl", "versioned")
 
-    def __init__(self, body: bytes, content_type: str, *, stored_at: float, ttl: int, policy: CachePolicy | None):
+    def __init__(
+        self,
+        body: bytes,
+        content_type: str,
+        *,
+        stored_at: float,
+        ttl: int,
+        policy: CachePolicy | None,
+        version: str | None = None,
+    ):
         self.body = body
         self.content_type = content_type
         self.stored_at = stored_at
@@ -46,8 +55,10 @@ class Entry:
         self.ttl = ttl
         """Seconds the entry holds from `stored_at`; 0: must not be kept."""
         self.policy = policy
-        self.etag = blake2b(body, digest_size=16).hexdigest()
-        """Hash of the bytes: the strong validator, without quotes."""
+        self.versioned = version is not None
+        """The answer shows a resource with versions. Such answers are not kept."""
+        self.etag = version or blake2b(body, digest_size=16).hexdigest()
+        """The strong validator, without quotes: the resource's version, else a hash of the bytes."""
         self._gzip: bytes | None = None
 
     def fresh(self, now: float) -> bool:

@@ -135,6 +135,10 @@ def _reply_headers() -> dict[str, Any]:
         "properties": {
             names.CONTENT_TYPE: {"enum": list(MEDIA_TYPES.values())},
             names.CACHE: {"type": "string", "description": "How the reply may be cached, a JSON object"},
+            names.VERSION: {
+                "type": "string",
+                "description": "The version of the resource shown, where it has versions",
+            },
             names.FRAME: {"type": "string", "description": "Of a streamed reply: the frame's number, or `end`"},
         },
     }

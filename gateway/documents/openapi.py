@@ -13,14 +13,17 @@ from contracts.errors import (
     LimitExceeded,
     NotAcceptable,
     NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
     TooLarge,
     TooManyRequests,
     Unavailable,
     UnsupportedMediaType,
 )
 from contracts.operations import MEDIA_TYPES, Operation
+from contracts.versioned import IF_MATCH
 from gateway.documents.examples import example
-from gateway.documents.openapi_parts import headers, parameters, problem
+from gateway.documents.openapi_parts import IF_MATCH_HEADER, headers, parameters, problem
 from gateway.documents.schemas import schemas
 from gateway.reading import REQUEST_ID
 
@@ -36,6 +39,7 @@ _ERRORS: tuple[type[CdpError], ...] = (
     DeadlineExceeded,
 )
 _BODY_ERRORS: tuple[type[CdpError], ...] = (TooLarge, UnsupportedMediaType)
+_CONDITION_ERRORS: tuple[type[CdpError], ...] = (PreconditionFailed, PreconditionRequired)
 _NOT_MODIFIED = {"304": {"description": "Not modified: `If-None-Match` names this answer"}}
 _STREAM = {"schema": {"type": "string", "description": "Streamed, one row after another"}}
 
@@ -65,7 +69,7 @@ def openapi(operations: Sequence[Operation], title: str, version: str) -> dict[s
             "schemas": components,
             "parameters": parameters(),
             "headers": headers(),
-            "responses": {cls.__name__: problem(cls) for cls in (*_ERRORS, *_BODY_ERRORS)},
+            "responses": {cls.__name__: problem(cls) for cls in (*_ERRORS, *_BODY_ERRORS, *_CONDITION_ERRORS)},
         },
     }
 
@@ -73,15 +77,21 @@ def openapi(operations: Sequence[Operation], title: str, version: str) -> dict[s
 def _operation(
     operation: Operation, request: dict[str, Any], response: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
-    has_body = operation.method in ("POST", "PUT")
-    errors = (*_ERRORS, *_BODY_ERRORS) if has_body else _ERRORS
-    shared = [{"$ref": f"#/components/parameters/{name}"} for name in parameters()]
+    errors = (
+        *_ERRORS,
+        *(_BODY_ERRORS if operation.has_body else ()),
+        *(_CONDITION_ERRORS if operation.conditional else ()),
+    )
+    shared: list[dict[str, Any]] = [{"$ref": f"#/components/parameters/{name}"} for name in parameters()]
+    if operation.conditional:
+        shared.append(IF_MATCH_HEADER)
+    schema = components[request["$ref"].rsplit("/", 1)[1]] if "$ref" in request else request
     result: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.service],
         "summary": operation.summary,
         "description": f"{operation.description}\n\nOver NATS: `{operation.subject}`.".strip(),
-        "parameters": shared if has_body else [*shared, *_request_parameters(operation, request, components)],
+        "parameters": [*shared, *_request_parameters(operation, schema)],
         "responses": {
             "200": _success(operation, response, components),
             **(
@@ -92,13 +102,14 @@ def _operation(
             **{str(cls.status): {"$ref": f"#/components/responses/{cls.__name__}"} for cls in errors},
         },
     }
-    if has_body:
-        examples = operation.examples or {"smallest": example(request, components)}
+    if operation.has_body:
+        body = _body(operation, request, schema)
+        examples = operation.examples or {"smallest": example(body, components)}
         result["requestBody"] = {
-            "required": True,
+            "required": bool(body.get("required")) or body is request,
             "content": {
                 "application/json": {
-                    "schema": request,
+                    "schema": body,
                     "examples": {
                         name.replace(" ", "_"): {"summary": name, "value": value} for name, value in examples.items()
                     },
@@ -108,8 +119,20 @@ def _operation(
     return result
 
 
+def _body(operation: Operation, request: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the body: the request without what path and headers say."""
+    elsewhere = {*operation.parameters, *((IF_MATCH,) if operation.conditional else ())}
+    if not elsewhere:
+        return request
+    return {
+        **schema,
+        "properties": {name: member for name, member in schema["properties"].items() if name not in elsewhere},
+        "required": [name for name in schema["required"] if name not in elsewhere],
+    }
+
+
 def _has_etag(operation: Operation) -> bool:
-    return operation.method == "GET" or operation.cache is not None
+    return operation.method == "GET" or operation.cache is not None or operation.versioned
 
 
 def _success(operation: Operation, response: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -133,13 +156,12 @@ def _success(operation: Operation, response: dict[str, Any], components: dict[st
     }
 
 
-def _request_parameters(
-    operation: Operation, request: dict[str, Any], components: dict[str, Any]
-) -> list[dict[str, Any]]:
-    schema = components[request["$ref"].rsplit("/", 1)[1]] if "$ref" in request else request
+def _request_parameters(operation: Operation, schema: dict[str, Any]) -> list[dict[str, Any]]:
     required = set(schema.get("required", ()))
     found = []
     for name, member in schema.get("properties", {}).items():
-        place = "path" if f"{{{name}}}" in operation.path else "query"
+        place = "path" if name in operation.parameters else "query"
+        if name == IF_MATCH or (place == "query" and operation.has_body):
+            continue
         found.append({"name": name, "in": place, "required": place == "path" or name in required, "schema": member})
     return found

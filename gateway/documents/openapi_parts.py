@@ -8,6 +8,16 @@ from contracts.errors import CdpError, InvalidRequest
 from gateway.reading import REQUEST_ID, WORKSPACE
 from gateway.responses import PROBLEM_JSON
 
+IF_MATCH_HEADER: dict[str, Any] = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The ETag of what is changed, as last seen; `*` for any. Without it 428; 412 when another change "
+    "came first",
+    "schema": {"type": "string", "maxLength": 1_000},
+    "example": '"1"',
+}
+"""Of operations that change a resource with versions."""
 _WAITS = {429, 503}
 """Statuses that say when to come back."""
 
@@ -42,7 +52,9 @@ def headers() -> dict[str, Any]:
     return {
         REQUEST_ID: header("The request's id in all logs"),
         "Server-Timing": header("Milliseconds in all, and in the service"),
-        "ETag": header("Hash of the bytes; send it as If-None-Match"),
+        "ETag": header(
+            "The version of what is shown, to send as If-Match; else a hash of the bytes, to send as If-None-Match"
+        ),
         "X-Cache": header("How the cache took part", enum=["hit", "miss", "bypass"]),
         "Age": header("Seconds since a cached answer was made", "integer", minimum=0),
         "Retry-After": header("Seconds after which asking again may help", "integer", minimum=1),
