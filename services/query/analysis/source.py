@@ -60,7 +60,8 @@ def check_series(one: Series, pointer: str) -> None:
 class Source:
     """The events of an analysis, settled. `where`: asked of every event. `columns`: further values of each event, by
     name. `distinct`: duplicates would change the answer even where all rows of an event agree (it counts events, or
-    one event may serve twice). `every`: keep the events of the series' tables that no series means.
+    one event may serve twice). `every`: keep the events of the series' tables that no series means. `resolved`: keys
+    are those of resolved actors; if not, whoever groups by them resolves each once (`Subject.resolve`).
     """
 
     frame: Frame
@@ -72,6 +73,7 @@ class Source:
     columns: Mapping[str, Column]
     distinct: bool
     every: bool = False
+    resolved: bool = True
     pointers: tuple[str, ...]
     """Of each series in the request."""
 
@@ -140,7 +142,7 @@ class Source:
             rest.append(f"({' OR '.join(conditions)})")
         output = self._output(flags, [column(scope) for column in self.columns.values()], str(TABLES.index(table)))
         source = self._from(table, names, rest, self.start, self.end)
-        key = self.subject.key(scope)
+        key = self.subject.key(scope) if self.resolved else self.subject.own_key(scope)
         return f"SELECT {key} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, {output} {source}"
 
     def _must_ask(self, plain: Sequence[int], table: TableName) -> bool:

@@ -41,6 +41,14 @@ class Subject:
             return "anonymous_id"
         return f"ifNull({compile_field(self._field(scope), scope, pointer=POINTER).text}, '')"
 
+    def own_key(self, scope: Scope) -> str:
+        """Return SQL of the key before `resolve`: that of the actor the row itself names."""
+        return identity.own_key(scope.blocked) if self.by == "actor" else self.key(scope)
+
+    def resolve(self, key: str) -> str:
+        """Return SQL of the key to which an own key (SQL) leads; keys that are resolved stay as they are."""
+        return identity.resolve(key) if self.by == "actor" else key
+
     def known(self, scope: Scope) -> str:
         """Return a condition: the event has a key."""
         if self.by == "actor":
