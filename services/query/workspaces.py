@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from contracts.base import decoder, encode
@@ -11,7 +12,7 @@ from contracts.predicates import Predicate
 from contracts.workspace import Limits, WorkspaceSettings
 from services.kit import timerange
 from services.kit.postgres import Postgres
-from services.kit.predicates import check_predicate
+from services.kit.predicates import Scope, check_predicate, compile_predicate
 
 _SELECT = """
 SELECT name, timezone, week_start, clock, blocked_ids, internal_users, limits
@@ -64,6 +65,9 @@ def check(settings: WorkspaceSettings) -> None:
             raise InvalidRequest.at(f"/blocked_ids/{index}", "is named twice: name each id once")
     if settings.internal_users is not None:
         check_predicate(settings.internal_users, TABLES, "/internal_users")
+        # Patterns, times and durations are refused by the compiler alone.
+        scope = Scope(tables=TABLES, as_of=settings.clock or datetime.now(UTC), timezone=settings.timezone)
+        compile_predicate(settings.internal_users, scope, "/internal_users")
 
 
 async def put(postgres: Postgres, workspace: UUID, settings: WorkspaceSettings, author: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api import Api, stamp
-from tests.integration.test_query_events import DAY, T0, event
+from tests.integration.test_query_events import T0, event
 
 
 async def test_names_come_with_exact_counts_and_last_seen(api: Api) -> None:
@@ -77,39 +77,3 @@ async def test_catalogue_requests_that_cannot_be_name_the_field(api: Api) -> Non
         answer = await api.call("/query/catalog", body)
         assert answer.status == 400, body
         assert answer.json["errors"][0].get("pointer", "") == pointer
-
-
-async def test_workspace_settings_hold_for_every_query_at_once(api: Api) -> None:
-    assert (await api.call("/workspace", method="GET")).json == {
-        "name": "",
-        "timezone": "UTC",
-        "week_start": "monday",
-        "clock": None,
-    }
-    await api.write([event(n, timestamp=T0 + n * DAY) for n in range(4)])
-    body = {"from": "2026-01-02", "columns": ["properties.n"]}
-    assert len((await api.call("/query/events", body)).json["data"]) == 3
-    settings = {"name": "Shop", "timezone": "Asia/Tokyo", "clock": "2026-01-03T00:00:00Z"}
-    put = await api.call("/workspace", settings, method="PUT")
-    assert put.status == 200
-    assert put.json == settings | {"week_start": "monday"}
-    assert (await api.call("/workspace", method="GET")).json == put.json
-    # The clock hides later events and Tokyo's 2nd of January begins on the 1st; the cached answer is gone.
-    answer = await api.call("/query/events", body)
-    assert [row["properties.n"] for row in answer.json["data"]] == [1]
-    assert answer.json["meta"]["as_of"] == "2026-01-03T00:00:00Z"
-
-
-async def test_workspace_settings_that_cannot_be_name_the_field(api: Api) -> None:
-    for body, pointer in (
-        ({"timezone": "Nowhere"}, "/timezone"),
-        ({"timezone": "right/UTC"}, "/timezone"),  # files of the zone database that no request may name
-        ({"timezone": "localtime"}, "/timezone"),
-        ({"clock": "9999-12-31T00:00:00Z"}, "/clock"),
-        ({"clock": "0001-01-01T00:00:00+14:00"}, "/clock"),
-        ({"name": "a\0b"}, "/name"),
-        ({"clock": "2026-01-01T00:00:00"}, "/clock"),
-        ({"week_start": "friday"}, "/week_start"),
-    ):
-        answer = await api.call("/workspace", body, method="PUT")
-        assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, pointer)
