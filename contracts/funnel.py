@@ -31,10 +31,11 @@ class Step(Series, frozen=True, kw_only=True):
 
 
 class Exclusion(Series, frozen=True, kw_only=True):
-    """Events that must not happen after step `from_step` and before the next step up to `to_step` that is reached."""
+    """Events that must not happen after step `from_step` and before the next step up to `to_step` (default: the last)
+    that is reached."""
 
-    from_step: StepNumber
-    to_step: StepNumber
+    from_step: StepNumber = 1
+    to_step: StepNumber | None = None
 
 
 class FunnelBreakdown(Breakdown, frozen=True, kw_only=True):
@@ -86,8 +87,9 @@ class Seconds(Message, frozen=True, kw_only=True):
 
 
 class FunnelStep(Message, frozen=True, kw_only=True):
-    """`count`: actors that reached the step. Rates are fractions, null over 0. `dropped`: reached the step before (for
-    an optional step: the last required one before), not this; null for step 1. Times are null unless asked for."""
+    """`count`: actors that reached the step (`any`: were served so many steps). Rates are fractions, null over 0.
+    `dropped`: reached the last required step before, not this. Step 1 has nothing before it: null. Times are null unless
+    asked for."""
 
     step: int
     label: str
@@ -107,7 +109,7 @@ class TrendPoint(Message, frozen=True, kw_only=True):
 
 
 class Bin(Message, frozen=True, kw_only=True):
-    """Half open: `start` ≤ seconds < `end`; the last one includes its end."""
+    """Half open: `start` ≤ seconds < `end`."""
 
     start: float
     end: float
@@ -132,7 +134,7 @@ class FunnelResult(Message, frozen=True, kw_only=True):
 
 class FunnelActorsRequest(Message, frozen=True, kw_only=True):
     """The actors behind a count of a funnel: those that reached `step`, or (`dropped`) the step before but not it;
-    `group`: of one group; `interval`: of the trend's interval that begins then."""
+    `group`: of that group of the breakdown; `interval`: of the trend's interval that begins then."""
 
     query: FunnelRequest
     step: StepNumber
