@@ -62,6 +62,8 @@ def decode_request(data: bytes, type_: type[T]) -> T:
         raise InvalidRequest(
             "the body is ambiguous", errors=(FieldError(message=f"the key {error.args[0]!r} appears twice"),)
         ) from error
+    except UnicodeDecodeError as error:  # in a part that is passed on as it is
+        raise InvalidRequest("the body is not valid JSON", errors=(FieldError(message=str(error)),)) from error
     except RecursionError as error:
         raise _too_deep() from error
     return result
