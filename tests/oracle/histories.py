@@ -12,7 +12,28 @@ from zoneinfo import ZoneInfo
 from tests.oracle.events import Event
 
 TABLES = ("track", "track", "track", "page", "page", "identify", "group")
-VALUES = (None, "", "a", "b", "a", "B", 1, "1", 1.0, 2, -3, 2.5, "10", "1e1", True, "true", [], ["a", 1], {}, {"y": 1})
+VALUES: tuple[Any, ...] = (
+    None,
+    "",
+    "a",
+    "b",
+    "a",
+    "B",
+    1,
+    "1",
+    1.0,
+    2,
+    -3,
+    2.5,
+    "10",
+    "1e1",
+    True,
+    "true",
+    [],
+    ["a", 1],
+    {},
+    {"y": 1},
+)
 NUMBERS = (0, 1, 2, 2, 3.5, 10, 99.5, 100, -1, "7", "2.0", "x", None, True, 1e18)
 GROUPS = ("g1", "g1", "g2", "", "null")
 PATHS = ("/", "/cart", "/help", "/a/b", "")

@@ -14,6 +14,8 @@ from contracts.errors import InvalidRequest
 
 MAX_BUCKETS: Final = 10_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSTANT: Final = timedelta(microseconds=1)
+_SECOND: Final = timedelta(seconds=1)
 _SHORT: Final = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 
 
@@ -96,6 +98,9 @@ def _from(start: datetime, interval: Interval, zone: ZoneInfo, week_start: WeekS
         day -= timedelta(days=day.weekday() if week_start == "monday" else (day.weekday() + 1) % 7)
     elif interval == "month":
         day = day.replace(day=1)
+    # Clocks that go back over midnight show the day before again: by then the new one has begun.
+    while _instant(datetime.combine(_next(day, interval), time()), zone) <= start:
+        day = _next(day, interval)
     last = None
     while True:
         instant = _instant(datetime.combine(day, time()), zone)
@@ -112,28 +117,56 @@ def _next(day: date, interval: Interval) -> date:
 
 
 def _short(start: datetime, length: timedelta, zone: ZoneInfo) -> Iterator[datetime]:
-    local = start.astimezone(zone)
-    naive = local.replace(tzinfo=None)
-    floor = naive - (naive - datetime.combine(naive.date(), time())) % length
-    # Where a clock change lies between, the bucket began at the change or before it.
-    candidates = [candidate for step in (-1, 0) for candidate in _readings(floor + step * length, zone)]
-    bound = max(candidate for candidate in candidates if candidate <= start)
+    bound = _holding(start, length, zone)
     while True:
         yield bound
-        if (bound + length).astimezone(zone).utcoffset() == bound.astimezone(zone).utcoffset():
-            bound += length
-            continue
-        naive = bound.astimezone(zone).replace(tzinfo=None)
-        floor = naive - (naive - datetime.combine(naive.date(), time())) % length
-        following = [candidate for step in (0, 1, 2) for candidate in _readings(floor + step * length, zone)]
-        bound = min(candidate for candidate in following if candidate > bound)
+        bound = _following(bound, length, zone)
 
 
-def _readings(local: datetime, zone: ZoneInfo) -> list[datetime]:
-    """Return the instants at which a local clock reads `local`: one, two where clocks go back, and in a gap that by
-    which it moves forward."""
-    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return [first] if second <= first else [first, second]
+def _holding(moment: datetime, length: timedelta, zone: ZoneInfo) -> datetime:
+    """Return the start of the minute or hour that holds a moment."""
+    floor = moment - _since_whole(moment, length, zone)
+    if _offset(floor, zone) == _offset(moment, zone):
+        return floor
+    change = _change(floor, moment, zone)
+    return change if _begins(change, length, zone) else _holding(change - _INSTANT, length, zone)
+
+
+def _following(moment: datetime, length: timedelta, zone: ZoneInfo) -> datetime:
+    """Return the first start of a minute or hour after a moment."""
+    ceiling = moment + length - _since_whole(moment, length, zone)
+    if _offset(ceiling, zone) == _offset(moment, zone):
+        return ceiling
+    change = _change(moment, ceiling, zone)
+    return change if _begins(change, length, zone) else _following(change, length, zone)
+
+
+def _begins(change: datetime, length: timedelta, zone: ZoneInfo) -> bool:
+    """Tell whether the clock, when it is changed, then reads a whole minute or hour, or jumps forward over one."""
+    since = _since_whole(change, length, zone)
+    after, before = (instant.astimezone(zone).replace(tzinfo=None) for instant in (change, change - _INSTANT))
+    return not since or after - since > before
+
+
+def _since_whole(moment: datetime, length: timedelta, zone: ZoneInfo) -> timedelta:
+    local = moment.astimezone(zone).replace(tzinfo=None)
+    return (local - datetime.combine(local.date(), time())) % length
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
+    return moment.astimezone(zone).utcoffset()
+
+
+def _change(early: datetime, late: datetime, zone: ZoneInfo) -> datetime:
+    """Return when the offset changed between two moments, after which it is another one: a whole second."""
+    low, high = early.replace(microsecond=0), late.replace(microsecond=0)
+    while high - low > _SECOND:
+        middle = low + (high - low) // _SECOND // 2 * _SECOND
+        if _offset(middle, zone) == _offset(early, zone):
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime:
