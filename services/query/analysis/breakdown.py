@@ -54,6 +54,6 @@ def _value(part: BreakdownPart, scope: Scope, pointer: str) -> str:
 
 def bucket_labels(bounds: Sequence[float]) -> list[str]:
     """Return the names of the buckets between bounds: one more than there are bounds."""
-    texts = [f"{bound:.15g}" for bound in bounds]
+    texts = [repr(float(bound)).removesuffix(".0") for bound in bounds]
     between = [f"{low}..{high}" for low, high in itertools.pairwise(texts)]
     return [f"<{texts[0]}", *between, f">={texts[-1]}"]

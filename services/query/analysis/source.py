@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 from contracts import predicates as tree
@@ -21,6 +21,7 @@ from services.query.frame import Frame
 Column: TypeAlias = Callable[[Scope], str]
 """SQL of a value of an event of the scope's one table."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STABLE_FIELDS: Final = frozenset({"event", "name", "table", "timestamp", "user_id", "anonymous_id", "message_id"})
 """A message sent again carries these unchanged: what is asked of them holds for all rows of an event or for none."""
 
@@ -229,7 +230,8 @@ def _named(names: Sequence[str], table: TableName) -> str:
 
 
 def _milliseconds(moment: datetime) -> str:
-    return f"toUnixTimestamp64Milli({sql.datetime64(moment)})"
+    """Return a moment in milliseconds, rounded up: whole ones compare with it as with the moment."""
+    return f"toInt64({sql.integer(-((_EPOCH - moment) // timedelta(milliseconds=1)))})"
 
 
 def is_stable(predicate: Predicate) -> bool:
