@@ -1,0 +1,1 @@
+"""Funnels (docs/funnel.md)."""
