@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 from contracts.analysis import ActorsPage, ListedActor
 from contracts.base import Message
@@ -40,10 +41,7 @@ async def actors_page(
     total, keys = result.data[0][0], result.data[1][0]
     more = len(keys) > limit
     keys = keys[:limit]
-    if subject.keys == "actor":
-        listed = await _named(query, frame, keys)
-    else:
-        listed = tuple(ListedActor(key=key.decode(errors="replace")) for key in keys)
+    listed = await named(query, frame, subject, keys)
     following = None
     if more:
         last = keys[-1] if subject.keys == "actor" else keys[-1].decode(errors="surrogateescape")
@@ -71,15 +69,34 @@ def _last(after: Cursor | None, subject: Subject) -> int | str | None:
     return after.last
 
 
-async def _named(query: Query, frame: Frame, keys: Sequence[int]) -> tuple[ListedActor, ...]:
+async def named(
+    query: Query, frame: Frame, subject: Subject, keys: Sequence[int] | Sequence[bytes]
+) -> tuple[ListedActor, ...]:
+    """Return keys of those counted, as the engine gives them, as answers show them, in their order."""
+    if subject.keys == "actor":
+        actors = await _actors(query, frame, {int(key) for key in keys})
+        return tuple(ListedActor(actor=actors[int(key)]) for key in keys)
+    texts = [key.decode(errors="replace") for key in keys if isinstance(key, bytes)]
+    if subject.by != "session":
+        return tuple(ListedActor(key=text) for text in texts)
+    sessions = [tuple(map(int, text.split(":"))) for text in texts]
+    actors = await _actors(query, frame, {actor for actor, _ in sessions})
+    return tuple(ListedActor(actor=actors[actor], key=_instant(start)) for actor, start in sessions)
+
+
+def _instant(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _actors(query: Query, frame: Frame, keys: Collection[int]) -> Mapping[int, Actor]:
     if not keys:
-        return ()
-    result = await query.run(names_sql(frame, keys))
-    found = {
+        return {}
+    result = await query.run(names_sql(frame, sorted(keys)))
+    return {
         key: Actor(kind="user" if kind == b"user" else "anonymous", id=id_.decode(errors="replace"))
         for key, kind, id_ in result.rows()
     }
-    return tuple(ListedActor(actor=found[key]) for key in keys)
 
 
 def names_sql(frame: Frame, keys: Sequence[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -14,7 +14,8 @@ from contracts.errors import InvalidRequest
 from contracts.predicates import Predicate
 from services.kit import sql
 from services.kit.predicates import Scope, check_predicate, compile_predicate
-from services.query.analysis.subject import Subject
+from services.query.analysis import sessionise
+from services.query.analysis.subject import ACTOR, SESSION_TABLES, Subject
 from services.query.events_sql import NAME_COLUMN, check_names
 from services.query.frame import Frame
 
@@ -85,9 +86,10 @@ class Source:
         single = [index for index, one in enumerate(self.series) if one.occurrence != "any"]
         selects = []
         if plain or self.every:
-            tables = tables_of(self.series if self.every else [self.series[index] for index in plain])
-            selects += [self._events(table, plain) for table in tables]
-        selects += [self._one_each(index) for index in single]
+            tables = self._read(tables_of(self.series if self.every else [self.series[index] for index in plain]))
+            if tables:
+                selects.append(self._keyed(" UNION ALL ".join(self._events(table, plain) for table in tables)))
+        selects += [self._one_each(index) for index in single if self._read(expand_tables(self.series[index].table))]
         united = " UNION ALL ".join(selects)
         if not single or len(selects) == 1:
             return united
@@ -114,6 +116,33 @@ class Source:
     def scope(self, table: TableName) -> Scope:
         """Return where expressions over one table stand."""
         return self.frame.scope(table)
+
+    def _read(self, tables: Sequence[TableName]) -> tuple[TableName, ...]:
+        return tuple(table for table in tables if self.subject.by != "session" or table in SESSION_TABLES)
+
+    @property
+    def _named(self) -> Subject:
+        """Whose rows are read: a session's are those of an actor."""
+        return ACTOR if self.subject.by == "session" else self.subject
+
+    def _keyed(self, events: str) -> str:
+        """Return a SELECT (of actor, ts and more) with the keys of those who are counted."""
+        if self.subject.by != "session":
+            return events
+        all_history = any(one.occurrence != "any" for one in self.series)
+        seen = replace(
+            self,
+            subject=ACTOR,
+            series=(Series(table=SESSION_TABLES),),
+            start=None if all_history else self.start,
+            end=self.frame.history_end if all_history else self.end,
+            columns={},
+            distinct=False,
+            every=False,
+            resolved=False,
+            pointers=("",),
+        )
+        return sessionise.keyed(events, sessionise.gathered(seen.sql(), ACTOR, "ts"))
 
     @staticmethod
     def _flag(index: int) -> str:
@@ -143,7 +172,8 @@ class Source:
             rest.append(f"({' OR '.join(conditions)})")
         output = self._output(flags, [column(scope) for column in self.columns.values()], str(TABLES.index(table)))
         source = self._from(table, names, rest, self.start, self.end)
-        key = self.subject.key(scope) if self.resolved else self.subject.own_key(scope)
+        own = not self.resolved and self.subject.by != "session"
+        key = self._named.own_key(scope) if own else self._named.key(scope)
         return f"SELECT {key} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, {output} {source}"
 
     def _must_ask(self, plain: Sequence[int], table: TableName) -> bool:
@@ -157,7 +187,7 @@ class Source:
         """Return the one event of each actor that a series with an occurrence means, if it lies in the range."""
         one = self.series[index]
         inner = []
-        for table in expand_tables(one.table):
+        for table in self._read(expand_tables(one.table)):
             scope = self.scope(table)
             having = (
                 "1" if one.having is None else compile_predicate(one.having, scope, f"{self.pointers[index]}/having")
@@ -167,7 +197,7 @@ class Source:
                 rest.append(compile_predicate(one.where, scope, f"{self.pointers[index]}/where"))
             values = [f"{column(scope)} AS v{number}" for number, column in enumerate(self.columns.values())]
             inner.append(
-                f"SELECT {self.subject.key(scope)} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, "
+                f"SELECT {self._named.key(scope)} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, "
                 f"{TABLES.index(table)} AS source, {', '.join([*values, f'{having} AS having'])} "
                 f"{self._from(table, self._names([one], table), rest, None, self.frame.history_end)}"
             )
@@ -181,7 +211,7 @@ class Source:
             bounds.append(f"e.1 >= {_milliseconds(self.start)}")
         return (
             f"SELECT actor, e.1 AS ts, e.2 AS mid, {output} FROM (SELECT actor, {chosen} AS e "
-            f"FROM ({' UNION ALL '.join(inner)}) GROUP BY actor) WHERE {' AND '.join(bounds)}"
+            f"FROM ({self._keyed(' UNION ALL '.join(inner))}) GROUP BY actor) WHERE {' AND '.join(bounds)}"
         )
 
     def _means(self, index: int, table: TableName, scope: Scope) -> str:
@@ -216,9 +246,9 @@ class Source:
             keys.append(f"timestamp >= {sql.datetime64(start)}")
         if names is not None:
             keys.append(_named(names, table))
-        known = self.subject.known(self.scope(table))
+        known = self._named.known(self.scope(table))
         asked = list(rest)
-        (keys if self.subject.stable else asked).append(known)
+        (keys if self._named.stable else asked).append(known)
         where = f" WHERE {' AND '.join(asked)}" if asked else ""
         final = " FINAL" if self.needs_final else ""
         return f"FROM events_{table}{final} PREWHERE {' AND '.join(keys)}{where}"

@@ -13,11 +13,15 @@ from services.kit.predicates import Scope, check_field, compile_field
 POINTER: Final = "/analyse_by"
 _GROUP: Final[dict[TableName, str]] = {"group": "group_id"}
 _CONTEXT_GROUP: Final = "context.groupId"
+SESSION_TABLES: Final[tuple[TableName, ...]] = ("track", "page")
+"""The tables whose events belong to sessions, where sessions are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`keys`: `actor` when keys are UInt64 keys of actors (services/kit/identity.py), `text` when they are texts.
+
+    A session has no key that its rows could name: where `by` is `session`, Source finds it (docs/sessions.md).
 
     `stable`: all rows of one event have the same key, so duplicates need not be removed first to tell it.
     """
@@ -63,6 +67,9 @@ class Subject:
         return _GROUP.get(scope.tables[0], _CONTEXT_GROUP)
 
 
+ACTOR: Final = Subject("actor", "actor", stable=True)
+
+
 def subject_of(analyse_by: str, tables: tuple[TableName, ...]) -> Subject:
     """Return whom an analysis of these tables counts.
 
@@ -73,6 +80,10 @@ def subject_of(analyse_by: str, tables: tuple[TableName, ...]) -> Subject:
         return Subject(analyse_by, "actor", stable=True)
     if analyse_by in ("anonymous_id", "group_id"):
         return Subject(analyse_by, "text", stable=analyse_by == "anonymous_id")
+    if analyse_by == "session":
+        if not set(tables) & set(SESSION_TABLES):
+            raise InvalidRequest.at(POINTER, "only track and page events belong to sessions")
+        return Subject(analyse_by, "text", stable=True)
     reference = check_field(analyse_by, tables, POINTER)
     if reference.path is not None and reference.path.steps:
         raise InvalidRequest.at(POINTER, "must be a field with one value an event, not one that goes through an array")
