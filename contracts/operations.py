@@ -14,7 +14,11 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from contracts import subjects
+from contracts.analysis import ActorsPage
 from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRequest
+from contracts.retention import ACTORS_EXAMPLES as RETENTION_ACTORS_EXAMPLES
+from contracts.retention import EXAMPLES as RETENTION_EXAMPLES
+from contracts.retention import RetentionActorsRequest, RetentionRequest, RetentionResult
 from contracts.versioned import IF_MATCH
 from contracts.workspace import WorkspaceGet, WorkspaceSettings
 
@@ -128,6 +132,33 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "fields": {"kind": "fields", "table": "track", "names": ["Order Completed"]},
             "values": {"kind": "values", "field": "context.locale", "prefix": "d"},
         },
+    ),
+    Operation(
+        service="query",
+        name="retention",
+        method="POST",
+        path="/query/retention",
+        request=RetentionRequest,
+        response=RetentionResult,
+        scope="query:read",
+        summary="Who comes back, period by period",
+        description="Of those with a start event in a period, how many have a return event in each later one: "
+        "docs/retention.md.",
+        cache="query",
+        formats=("json", "csv"),
+        examples=RETENTION_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="retention_actors",
+        method="POST",
+        path="/query/retention/actors",
+        request=RetentionActorsRequest,
+        response=ActorsPage,
+        scope="query:read",
+        summary="The actors behind a cell of a retention",
+        cache="query",
+        examples=RETENTION_ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",

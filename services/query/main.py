@@ -12,6 +12,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
+from services.query.analysis.retention import retention, retention_actors
 from services.query.catalog import catalog
 from services.query.events import events
 from services.query.resources import Resources
@@ -31,6 +32,8 @@ def build(settings: Settings) -> Service:
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
         "catalog": catalog,
+        "retention": retention,
+        "retention_actors": retention_actors,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }
