@@ -103,9 +103,9 @@ def resolved_key(blocked: Blocked | None = None) -> str:
     return resolve(own_key(blocked))
 
 
-def is_known(column: Literal["user_id", "anonymous_id"], blocked: Blocked | None = None) -> str:
-    """Return a condition: the id in a column is one."""
-    return f"{column} NOT IN {_listed(blocked)}"
+def is_known(id_: str, blocked: Blocked | None = None) -> str:
+    """Return a condition: an id (SQL of a String) is one, not what senders make of an absent value."""
+    return f"{id_} NOT IN {_listed(blocked)}"
 
 
 def actor_columns(blocked: Blocked | None = None) -> ActorColumns:

@@ -57,8 +57,10 @@ class Subject:
         """Return a condition: the event has a key."""
         if self.by == "actor":
             return f"{identity.own_key(scope.blocked)} != {identity.NOBODY}"
-        if self.by == "user_id" or self.by == "anonymous_id":
-            return identity.is_known("user_id" if self.by == "user_id" else "anonymous_id", scope.blocked)
+        if self.by in ("user_id", "anonymous_id"):
+            return identity.is_known(self.by, scope.blocked)
+        if self.by == "group_id":
+            return identity.is_known(self.key(scope), scope.blocked)
         return f"{self.key(scope)} != ''"
 
     def _field(self, scope: Scope) -> str:
