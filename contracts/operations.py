@@ -19,6 +19,9 @@ from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRe
 from contracts.retention import ACTORS_EXAMPLES as RETENTION_ACTORS_EXAMPLES
 from contracts.retention import EXAMPLES as RETENTION_EXAMPLES
 from contracts.retention import RetentionActorsRequest, RetentionRequest, RetentionResult
+from contracts.trends import ACTORS_EXAMPLES as TRENDS_ACTORS_EXAMPLES
+from contracts.trends import EXAMPLES as TRENDS_EXAMPLES
+from contracts.trends import TrendsActorsRequest, TrendsRequest, TrendsResult
 from contracts.versioned import IF_MATCH
 from contracts.workspace import WorkspaceGet, WorkspaceSettings
 
@@ -159,6 +162,32 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="The actors behind a cell of a retention",
         cache="query",
         examples=RETENTION_ACTORS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="trends",
+        method="POST",
+        path="/query/trends",
+        request=TrendsRequest,
+        response=TrendsResult,
+        scope="query:read",
+        summary="Numbers over time",
+        description="Up to ten series, each with its own measure, by minute to month; breakdown, formula, comparison.",
+        cache="query",
+        formats=("json", "csv"),
+        examples=TRENDS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="trends_actors",
+        method="POST",
+        path="/query/trends/actors",
+        request=TrendsActorsRequest,
+        response=ActorsPage,
+        scope="query:read",
+        summary="The actors behind a value of a trend",
+        cache="query",
+        examples=TRENDS_ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",

@@ -13,6 +13,8 @@ from services.kit.postgres import Postgres
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.query.analysis.retention import retention, retention_actors
+from services.query.analysis.trends.actors import trends_actors
+from services.query.analysis.trends.handler import trends
 from services.query.catalog import catalog
 from services.query.events import events
 from services.query.resources import Resources
@@ -34,6 +36,8 @@ def build(settings: Settings) -> Service:
         "catalog": catalog,
         "retention": retention,
         "retention_actors": retention_actors,
+        "trends": trends,
+        "trends_actors": trends_actors,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }
