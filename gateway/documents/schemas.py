@@ -25,7 +25,7 @@ def schemas(types: Iterable[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]
 
 def _tidy(node: Any) -> Any:
     """Put docstrings on one line and say Python's patterns as ECMA-262 reads them."""
-    if isinstance(node, list):
+    if isinstance(node, list | tuple):  # a default may be a tuple, which JSON writes as an array
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
         return node
