@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,13 +86,16 @@ class Answers:
         memory: Memory,
         remote: Remote,
         trust: Trust,
+        settled: Callable[[], Awaitable[None]],
         settings: Settings,
     ):
+        """`settled` returns when Redis has carried out the drops heard so far."""
         self._caller = caller
         self._flights = flights
         self._memory = memory
         self._remote = remote
         self._trust = trust
+        self._settled = settled
         self._open_ttl = {"query": settings.cache_ttl_query_seconds, "profile": settings.cache_ttl_profile_seconds}
         self._closed_ttl = settings.cache_ttl_closed_seconds
         self._storing: set[asyncio.Task[None]] = set()
@@ -130,6 +133,8 @@ class Answers:
         await asyncio.gather(*self._storing, return_exceptions=True)
 
     async def _fly(self, question: Question, key: CanonicalKey) -> Outcome:
+        # Else Redis may still hold what the client was just told is out of date.
+        await self._settled()
         epoch = self._trust.log.epoch
         lease = Lease(self._remote, key)
         entry = await lease.begin()

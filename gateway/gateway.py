@@ -38,7 +38,7 @@ class Gateway:
         self.remote = Remote(settings.redis_url, longest_ttl=longest_ttl)
         self.listener = Listener(self.trust, self.remote, detach=partial(detach, flights))
         self.bus = Bus(settings, f"cdp-gateway-{instance}", self.trust, self.listener)
-        self.answers = Answers(self.bus, flights, self.memory, self.remote, self.trust, settings)
+        self.answers = Answers(self.bus, flights, self.memory, self.remote, self.trust, self.listener.settled, settings)
         self.metrics = HttpMetrics(
             CacheFacts(
                 bytes=lambda: self.memory.bytes,

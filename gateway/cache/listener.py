@@ -31,7 +31,8 @@ class Listener:
         self._trust = trust
         self._remote = remote
         self._detach = detach
-        self._queue: asyncio.Queue[Drop] = asyncio.Queue()
+        self._queue: asyncio.Queue[Drop | asyncio.Future[None]] = asyncio.Queue()
+        self._busy = False
         self._worker: asyncio.Task[None] | None = None
         self.ignored = 0
         """Messages that were not understood, since the start."""
@@ -62,6 +63,13 @@ class Listener:
             self._detach(drop.workspace)
         self._queue.put_nowait(drop)
 
+    async def settled(self) -> None:
+        """Wait until Redis has carried out what was heard so far: what it gives after that was not dropped before."""
+        if self._busy or not self._queue.empty():
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.put_nowait(reached)
+            await reached
+
     async def _on_drop(self, message: Msg) -> None:
         try:
             self.drop(from_cache_drop(decode(message.data, CacheDrop)))
@@ -81,4 +89,10 @@ class Listener:
 
     async def _work(self) -> None:
         while True:
-            await self._remote.drop(await self._queue.get())
+            item = await self._queue.get()
+            self._busy = True
+            if isinstance(item, Drop):
+                await self._remote.drop(item)
+            elif not item.done():
+                item.set_result(None)
+            self._busy = not self._queue.empty()
