@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from contracts.analysis import ActorsPage, ListedActor
 from contracts.base import Message
@@ -39,6 +41,33 @@ async def actors_page(
     """
     result = await query.run(page_sql(selection, subject, limit=limit, after=_last(after, subject)))
     total, keys = result.data[0][0], result.data[1][0]
+    return await _page(query, frame, subject, request, total=total, keys=keys, limit=limit)
+
+
+async def page_of(
+    query: Query,
+    frame: Frame,
+    subject: Subject,
+    request: Message,
+    *,
+    keys: Sequence[Any],
+    limit: int,
+    after: Cursor | None,
+) -> ActorsPage:
+    """Return a page of actors whose keys are known: ascending, each once; otherwise as `actors_page`."""
+    last: int | str | bytes | None = _last(after, subject)
+    if isinstance(last, str):
+        last = last.encode(errors="surrogateescape")
+    start = 0 if last is None else bisect_right(keys, last)
+    return await _page(
+        query, frame, subject, request, total=len(keys), keys=keys[start : start + limit + 1], limit=limit
+    )
+
+
+async def _page(
+    query: Query, frame: Frame, subject: Subject, request: Message, *, total: int, keys: Sequence[Any], limit: int
+) -> ActorsPage:
+    """Return the page of the first `limit` keys; one more says that there is a next page."""
     more = len(keys) > limit
     keys = keys[:limit]
     listed = await named(query, frame, subject, keys)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Steps count from 1 in chains and in `exclusions` (from_step, to_step), and are bits from 0 in the masks of events.
+    """Steps count from 1 in chains and in `exclusions` (from_step, to_step), and are bits from 0 in events' masks.
     `window` in milliseconds. `named`: chains need their members."""
 
     steps: int

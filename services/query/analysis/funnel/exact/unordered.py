@@ -1,6 +1,6 @@
 """Funnels in any order: how many steps distinct events serve within the window of an entry.
 
-Sets of events that can serve distinct steps are a matroid: taking events as they come, each when it can still serve one,
+Sets of events that can serve distinct steps are a matroid: taking events as they come, each if it can still serve one,
 gives the most steps at the smallest times. An exclusion makes some events compulsory: those that would break the chain.
 """
 
