@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
 from msgspec import field as named
@@ -143,3 +144,33 @@ class FunnelActorsRequest(Message, frozen=True, kw_only=True):
     interval: Moment | None = None
     limit: ActorsLimit = 100
     cursor: Cursor | None = None
+
+
+_PURCHASE: Final[Mapping[str, Any]] = {
+    "steps": [{"names": ["Product Viewed"]}, {"names": ["Product Added"]}, {"names": ["Order Completed"]}],
+    "window": 604_800,
+}
+EXAMPLES: Final[Mapping[str, Any]] = {
+    "from the product to the order, with times": {**_PURCHASE, "times": True},
+    "by the channel of the visit, week by week": {
+        **_PURCHASE,
+        "breakdown": {"by": ["context.campaign.source"], "limit": 5},
+        "trend": "week",
+        "from": "-8w",
+    },
+    "the same product all the way, in one go": {
+        "steps": [{"names": ["Product Viewed"]}, {"names": ["Product Added"]}],
+        "window": 3_600,
+        "holding": ["properties.product_id"],
+        "exclusions": [{"names": ["Product Removed"]}],
+        "time_to_convert": {"from_step": 1, "to_step": 2, "bins": 6},
+    },
+}
+ACTORS_EXAMPLES: Final[Mapping[str, Any]] = {
+    "who put something into the cart and did not buy": {
+        "query": _PURCHASE,
+        "step": 3,
+        "dropped": True,
+        "limit": 3,
+    },
+}

@@ -12,12 +12,17 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
+from services.query.analysis.funnel.handler import funnel, funnel_actors
 from services.query.analysis.retention import retention, retention_actors
+from services.query.analysis.session.handlers import session, session_actors
+from services.query.analysis.session.listed import session_list
 from services.query.analysis.trends.actors import trends_actors
 from services.query.analysis.trends.handler import trends
 from services.query.catalog import catalog
 from services.query.events import events
 from services.query.resources import Resources
+from services.query.saved import handlers as saved
+from services.query.saved.purging import purging
 from services.query.schema_gate import SchemaGate
 from services.query.workspace import workspace_get, workspace_put
 
@@ -34,13 +39,19 @@ def build(settings: Settings) -> Service:
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
         "catalog": catalog,
-        "retention": retention,
-        "retention_actors": retention_actors,
+        "funnel": funnel,
+        "funnel_actors": funnel_actors,
         "trends": trends,
         "trends_actors": trends_actors,
+        "retention": retention,
+        "retention_actors": retention_actors,
+        "session": session,
+        "session_actors": session_actors,
+        "session_list": session_list,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }
+    handlers |= saved.handlers(handlers)
     return Service(
         name="query",
         handlers={name: partial(handler, resources) for name, handler in handlers.items()},
@@ -58,7 +69,8 @@ async def _stores(resources: Resources) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
     try:
-        yield
+        async with purging(resources.postgres):
+            yield
     finally:
         await resources.clickhouse.close()
         await resources.postgres.close()

@@ -72,7 +72,7 @@ def bins_from(counts: Sequence[int], shortest: int, width: int) -> tuple[Bin, ..
 
 def _cube_root(count: int) -> int:
     """Return the smallest number whose cube is at least `count`."""
-    root = int(round(count ** (1 / 3)))
+    root: int = round(count ** (1 / 3))
     while root**3 < count:
         root += 1
     while (root - 1) ** 3 >= count:
