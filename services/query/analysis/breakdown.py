@@ -22,24 +22,33 @@ def check_breakdown(breakdown: Breakdown, tables: Sequence[TableName], pointer: 
         InvalidRequest: at the part.
     """
     for index, part in enumerate(breakdown.by):
-        at = f"{pointer}/by/{index}"
-        match part:
-            case Membership():
-                raise InvalidRequest.at(at, NO_SEGMENTS)
-            case Buckets():
-                check_field(part.field, tables, f"{at}/field")
-                if list(part.bounds) != sorted(set(part.bounds)):
-                    raise InvalidRequest.at(f"{at}/bounds", "must ascend")
-            case _:
-                check_field(part, tables, at)
+        check_part(part, tables, f"{pointer}/by/{index}")
+
+
+def check_part(part: BreakdownPart, tables: Sequence[TableName], pointer: str) -> None:
+    """Refuse a part that none of an analysis' tables has.
+
+    Raises:
+        InvalidRequest: at `pointer`, or inside of it.
+    """
+    match part:
+        case Membership():
+            raise InvalidRequest.at(pointer, NO_SEGMENTS)
+        case Buckets():
+            check_field(part.field, tables, f"{pointer}/field")
+            if list(part.bounds) != sorted(set(part.bounds)):
+                raise InvalidRequest.at(f"{pointer}/bounds", "must ascend")
+        case _:
+            check_field(part, tables, pointer)
 
 
 def values(breakdown: Breakdown, scope: Scope, pointer: str = "/breakdown") -> list[str]:
     """Return SQL of each part's value in an event of the scope: Nullable(String)."""
-    return [_value(part, scope, f"{pointer}/by/{index}") for index, part in enumerate(breakdown.by)]
+    return [value(part, scope, f"{pointer}/by/{index}") for index, part in enumerate(breakdown.by)]
 
 
-def _value(part: BreakdownPart, scope: Scope, pointer: str) -> str:
+def value(part: BreakdownPart, scope: Scope, pointer: str) -> str:
+    """Return SQL of a part's value in an event of the scope: Nullable(String)."""
     if isinstance(part, Membership):
         raise InvalidRequest.at(pointer, NO_SEGMENTS)
     if not isinstance(part, Buckets):

@@ -1,0 +1,1 @@
+"""Sessions: figures, actors and the sessions themselves (docs/sessions.md)."""
