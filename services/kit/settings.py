@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_max_memory_bytes: Annotated[int, _help("Memory one ClickHouse query may use, in bytes", ge=0)] = 1_073_741_824
     query_max_rows_to_read: Annotated[int, _help("Rows one ClickHouse query may read; 0: no limit", ge=0)] = 0
     query_max_bytes_to_read: Annotated[int, _help("Bytes one ClickHouse query may read; 0: no limit", ge=0)] = 0
+    list_max_actors: Annotated[int, _help("Actors a saved list may have", ge=1, le=10_000_000)] = 1_000_000
     log_level: Annotated[str, _help("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     otlp_endpoint: Annotated[str, _help("OpenTelemetry collector (OTLP over HTTP); empty: no traces")] = ""
 

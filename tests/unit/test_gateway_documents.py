@@ -15,9 +15,11 @@ from contracts.errors import InvalidRequest
 from contracts.operations import MEDIA_TYPES, OPERATIONS, Operation
 from gateway.documents.asyncapi import PUBLICATIONS, asyncapi
 from gateway.documents.openapi import openapi
+from gateway.reading import decode_body
 
 OPENAPI = openapi(OPERATIONS, "Title", "1.0.0")
 ASYNCAPI = asyncapi(OPERATIONS, "Title", "1.0.0")
+_PARAMETERS = {"id": "00000000-0000-4000-8000-000000000001", "version": "1"}
 IDS = [operation.id for operation in OPERATIONS]
 
 
@@ -100,9 +102,23 @@ def test_examples_obey_their_schemas_and_are_decoded(operation: Operation) -> No
         assert content["examples"]
         for example in content["examples"].values():
             valid(example["value"], content["schema"])
-            decode_request(encode(example["value"]), operation.request)
+            path = {name: _PARAMETERS[name] for name in operation.parameters}
+            decode_body(operation, path, '"1"', encode(example["value"]))
     answer = details["responses"]["200"]["content"]["application/json"]
     valid(answer["example"], answer["schema"])
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.parameters], ids=lambda each: each.id)
+def test_what_the_path_and_if_match_say_is_a_parameter_and_no_part_of_the_body(operation: Operation) -> None:
+    details = of(operation)
+    parameters = [resolve(OPENAPI, each["$ref"]) if "$ref" in each else each for each in details["parameters"]]
+    places = {each["name"]: each["in"] for each in parameters}
+    assert {name: places[name] for name in operation.parameters} == dict.fromkeys(operation.parameters, "path")
+    assert ("If-Match" in places) == operation.conditional == ("412" in details["responses"])
+    assert "if_match" not in places
+    if operation.has_body:
+        schema = details["requestBody"]["content"]["application/json"]["schema"]
+        assert not {*operation.parameters, "if_match"} & schema.get("properties", {}).keys()
 
 
 def schema_accepts(body: Any) -> bool:
