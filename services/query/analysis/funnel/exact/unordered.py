@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
 
 from services.query.analysis.funnel.exact.matching import Basis
 from services.query.analysis.funnel.exact.rules import Chain, Event, Rules, Span, better
@@ -70,7 +69,8 @@ class Attempts:
         basis = Basis()
         if not all(basis.add(self._events[index].steps) for index in compulsory):
             return None
-        window = self._indices[bisect_left(self._times, time) : bisect_right(self._times, until)]
+        # The entry is the first event of its chain, by place too.
+        window = self._indices[bisect_right(self._indices, entry) : bisect_right(self._times, until)]
         return self._chain(self._greedy(window, compulsory)[:depth])
 
     def _limit(self, entry: int, excluding: Iterable[int]) -> int | None:
@@ -98,20 +98,14 @@ class Attempts:
     def _soonest(self, entry: int, until: int) -> Iterator[int]:
         """Return the events of the window that may count, in order: of those that serve the same steps only as many as
         there are steps."""
-        time = self._events[entry].time
-        first = self._indices[bisect_left(self._times, time)]
         beyond = bisect_right(self._times, until)
         last = self._indices[beyond] if beyond < len(self._indices) else len(self._events)
-        return merge(
-            *(
-                islice(
-                    indices,
-                    bisect_left(indices, first),
-                    min(bisect_left(indices, first) + count, bisect_left(indices, last)),
-                )
-                for count, indices in self._alike
-            )
-        )
+        return merge(*(self._within(indices, count, entry, last) for count, indices in self._alike))
+
+    @staticmethod
+    def _within(indices: Sequence[int], count: int, first: int, last: int) -> Sequence[int]:
+        start = bisect_left(indices, first)
+        return indices[start : min(start + count, bisect_left(indices, last))]
 
     def _chain(self, members: Sequence[int]) -> Chain:
         times = tuple(self._events[index].time for index in members)
