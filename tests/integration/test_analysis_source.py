@@ -90,7 +90,7 @@ async def rows(clickhouse: ClickHouse, infra: Settings, statement: str) -> list[
     return list((await clickhouse.query(statement, settings=limits(infra), query_id=uuid4().hex, timeout=20)).rows())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=15, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 async def test_a_source_is_the_events_that_its_series_mean(clickhouse: ClickHouse, infra: Settings, seed: int) -> None:
     rng = Random(seed)

@@ -125,6 +125,11 @@ class Source:
         """Whose rows are read: a session's are those of an actor."""
         return ACTOR if self.subject.by == "session" else self.subject
 
+    @property
+    def _own(self) -> bool:
+        """Whether keys are those that rows name, not resolved."""
+        return not self.resolved and self.subject.by != "session"
+
     def _keyed(self, events: str) -> str:
         """Return a SELECT (of actor, ts and more) with the keys of those who are counted."""
         if self.subject.by != "session":
@@ -172,8 +177,7 @@ class Source:
             rest.append(f"({' OR '.join(conditions)})")
         output = self._output(flags, [column(scope) for column in self.columns.values()], str(TABLES.index(table)))
         source = self._from(table, names, rest, self.start, self.end)
-        own = not self.resolved and self.subject.by != "session"
-        key = self._named.own_key(scope) if own else self._named.key(scope)
+        key = self._named.own_key(scope) if self._own else self._named.key(scope)
         return f"SELECT {key} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, {output} {source}"
 
     def _must_ask(self, plain: Sequence[int], table: TableName) -> bool:
@@ -197,20 +201,22 @@ class Source:
                 rest.append(compile_predicate(one.where, scope, f"{self.pointers[index]}/where"))
             values = [f"{column(scope)} AS v{number}" for number, column in enumerate(self.columns.values())]
             inner.append(
-                f"SELECT {self._named.key(scope)} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, "
-                f"{TABLES.index(table)} AS source, {', '.join([*values, f'{having} AS having'])} "
+                f"SELECT {self._named.key(scope)} AS actor, {self._named.own_key(scope)} AS own, "
+                f"toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, {TABLES.index(table)} AS source, "
+                f"{', '.join([*values, f'{having} AS having'])} "
                 f"{self._from(table, self._names([one], table), rest, None, self.frame.history_end)}"
             )
         pick = "argMin" if one.occurrence == "first" else "argMax"
-        kept = ["ts", "mid", "source", "having", *(f"v{number}" for number in range(len(self.columns)))]
+        kept = ["ts", "mid", "source", "having", "own", *(f"v{number}" for number in range(len(self.columns)))]
         chosen = f"{pick}(tuple({', '.join(kept)}), (ts, message_id, source))"
         flags = [f"toUInt8({int(number == index)})" for number in range(len(self.series))]
-        output = self._output(flags, [f"e.{number + 5}" for number in range(len(self.columns))], "e.3")
+        output = self._output(flags, [f"e.{number + 6}" for number in range(len(self.columns))], "e.3")
+        key = "e.5" if self._own else "counted"
         bounds = [f"e.1 < {_milliseconds(self.end)}", "e.4"]
         if self.start is not None:
             bounds.append(f"e.1 >= {_milliseconds(self.start)}")
         return (
-            f"SELECT actor, e.1 AS ts, e.2 AS mid, {output} FROM (SELECT actor, {chosen} AS e "
+            f"SELECT {key} AS actor, e.1 AS ts, e.2 AS mid, {output} FROM (SELECT actor AS counted, {chosen} AS e "
             f"FROM ({self._keyed(' UNION ALL '.join(inner))}) GROUP BY actor) WHERE {' AND '.join(bounds)}"
         )
 
