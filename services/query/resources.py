@@ -115,14 +115,15 @@ class Query:
 
 def limits(settings: Settings, narrowed: Limits = NO_LIMITS) -> dict[str, Any]:
     """Return the ClickHouse settings of every statement of a request; `narrowed`: the workspace's own limits."""
+    memory = least(settings.query_max_memory_bytes, narrowed.max_memory_bytes)
     return {
         **EXPRESSION_SETTINGS,
-        "max_memory_usage": least(settings.query_max_memory_bytes, narrowed.max_memory_bytes),
+        "max_memory_usage": memory,
         "max_rows_to_read": least(settings.query_max_rows_to_read, narrowed.max_rows_to_read),
         "max_bytes_to_read": least(settings.query_max_bytes_to_read, narrowed.max_bytes_to_read),
         # Less makes more pieces to merge, each with a block in memory: 2.5 million rows of one month, at 1 GiB,
         # took the engine to 940 MB with a fifth, 800 with a tenth and 1,090 with a thirtieth.
-        "max_bytes_before_external_sort": settings.query_max_memory_bytes // 10,
+        "max_bytes_before_external_sort": memory // 10,
         "max_bytes_ratio_before_external_sort": 0,
         # Pieces are merged a block of each at a time; blocks of 16 MB, the default, took 320 MB more for 3 M rows.
         "prefer_external_sort_block_bytes": 1_000_000,
