@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from contracts.analysis import Group
@@ -15,7 +15,7 @@ from services.query.analysis.retention.plan import Plan
 Cells: TypeAlias = Mapping[tuple[int, int, int], tuple[int, float]]
 """(group, row, column) → (count, sum); what is not there is (0, 0)."""
 _Averaged: TypeAlias = Sequence[tuple[int, float]]
-"""(size, number) of the cells of a column that averages are made of."""
+"""(size, number) of the cells of a column that count in its averages."""
 
 
 def result_of(plan: Plan, groups: Sequence[Group | None], cells: Cells, meta: Facts) -> RetentionResult:
@@ -33,15 +33,15 @@ def result_of(plan: Plan, groups: Sequence[Group | None], cells: Cells, meta: Fa
 def _group(plan: Plan, group: Group | None, place: int, cells: Cells) -> RetentionGroup:
     rows = tuple(_row(plan, place, row, cells) for row in range(plan.rows))
     measured = plan.request.measure is not None
-    means, medians = _averages(rows, lambda row: row.rates)
-    value_means, value_medians = _averages(rows, lambda row: row.values or ()) if measured else (None, None)
+    rates = _averaged(rows, [row.rates for row in rows], len(plan.spans))
+    values = _averaged(rows, [row.values or () for row in rows], len(plan.spans))
     return RetentionGroup(
         group=group,
         rows=rows,
-        mean=means or (None,) * len(plan.spans),
-        median=medians or (None,) * len(plan.spans),
-        mean_values=value_means,
-        median_values=value_medians,
+        mean=tuple(map(_mean, rates)),
+        median=tuple(map(_median, rates)),
+        mean_values=tuple(map(_mean, values)) if measured else None,
+        median_values=tuple(map(_median, values)) if measured else None,
     )
 
 
@@ -70,16 +70,14 @@ def _ratio(total: float, count: int) -> float | None:
     return total / count if count else None
 
 
-def _averages(
-    rows: Sequence[RetentionRow], numbers: Callable[[RetentionRow], Sequence[float | None]]
-) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
-    """Return the weighted mean and the median of each column."""
-    columns: list[list[tuple[int, float]]] = [[] for _ in (numbers(rows[0]) if rows else ())]
-    for row in rows:
-        for column, (number, running) in enumerate(zip(numbers(row), row.incomplete, strict=True)):
+def _averaged(rows: Sequence[RetentionRow], numbers: Sequence[Sequence[float | None]], columns: int) -> list[_Averaged]:
+    """Return for each column what its averages are made of; `numbers`: of each row, one a column."""
+    found: list[list[tuple[int, float]]] = [[] for _ in range(columns)]
+    for row, of_row in zip(rows, numbers, strict=True):
+        for column, (number, running) in enumerate(zip(of_row, row.incomplete, strict=bool(of_row))):
             if row.size and number is not None and not running:
-                columns[column].append((row.size, number))
-    return tuple(map(_mean, columns)), tuple(map(_median, columns))
+                found[column].append((row.size, number))
+    return list(found)
 
 
 def _mean(averaged: _Averaged) -> float | None:

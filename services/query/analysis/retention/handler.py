@@ -39,7 +39,7 @@ async def retention(resources: Resources, request: RetentionRequest, context: Re
     query = resources.query(context)
     groups, shown = _WHOLE, list[Group | None]([None])
     cells: Cells = {}
-    if plan.begin < plan.end:
+    if not plan.is_empty:
         if request.breakdown is not None:
             groups = await ranked(query, plan)
         cells = await _cells(query, plan, groups)

@@ -57,6 +57,11 @@ class Plan:
         return self.bounds[0]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no row that has begun."""
+        return self.rows == 0 or self.begin >= self.horizon
+
+    @property
     def end_of_starts(self) -> datetime:
         """Where start events end: with the last row, but never after the horizon."""
         return max(self.begin, min(self.bounds[self.rows], self.horizon))
