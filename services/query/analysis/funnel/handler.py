@@ -16,9 +16,11 @@ from services.query.analysis.funnel.answer import result_of, table_of
 from services.query.analysis.funnel.checks import check_actors
 from services.query.analysis.funnel.exactly import Number
 from services.query.analysis.funnel.plan import Plan, settle
+from services.query.analysis.funnel.rows import rows_sql
 from services.query.analysis.funnel.summary import Summary
 from services.query.analysis.listing import page_of
 from services.query.analysis.nested import under
+from services.query.cursor import Cursor
 from services.query.resources import Resources
 
 
@@ -29,7 +31,7 @@ async def funnel(resources: Resources, request: FunnelRequest, context: RequestC
         InvalidRequest: something in the request cannot be; names the field.
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
-    plan = await settle(resources, request, context)
+    plan = await _settled(resources, request, context)
     query = resources.query(context, plan.frame.limits)
     groups: list[tuple[Group | None, Summary]]
     if plan.empty:
@@ -56,13 +58,23 @@ async def funnel_actors(resources: Resources, request: FunnelActorsRequest, cont
     check_actors(request)
     after = None if request.cursor is None else cursor.read(context.workspace, request, request.cursor)
     with under("/query"):
-        plan = await settle(resources, request.query, context, page=after)
+        plan = await _settled(resources, request.query, context, page=after)
     number = Number(request.step, request.dropped, request.group, _interval(request, plan))
     query = resources.query(context, plan.frame.limits)
-    keys = [] if plan.empty else await exactly.behind(query, plan, number)
+    with under("/query"):
+        keys = [] if plan.empty else await exactly.behind(query, plan, number)
     page = await page_of(query, plan.frame, plan.subject, request, keys=keys, limit=request.limit, after=after)
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=plan.reads)
     return Answer(encode(page), cache=cache)
+
+
+async def _settled(
+    resources: Resources, request: FunnelRequest, context: RequestContext, *, page: Cursor | None = None
+) -> Plan:
+    plan = await settle(resources, request, context, page=page)
+    if plan.empty:
+        rows_sql(plan)  # what cannot be compiled is refused where nothing is read, too
+    return plan
 
 
 def _interval(request: FunnelActorsRequest, plan: Plan) -> int | None:
