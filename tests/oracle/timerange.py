@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
@@ -10,6 +11,7 @@ LONGEST_CHANGE = timedelta(hours=27)
 """No zone was ever further than this from UTC plus its greatest jump (Samoa and Kwajalein skipped a whole day)."""
 
 
+@lru_cache(maxsize=1_000)
 def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
     """Return the first instant whose local clock reads `local`; in a gap, go on by the length of the gap.
 
