@@ -15,6 +15,7 @@ from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
 from services.query.analysis.session.plan import PAGES, Plan
 from services.query.analysis.source import Column, Source
+from services.query.analysis.trends.bucketing import bucket_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 WHOLE: Final = -1
@@ -39,7 +40,7 @@ def figures_sql(plan: Plan) -> str:
     """Return rows of the values of the group (one column each, '' for absent), `other`, the number of the interval or
     WHOLE, sessions, actors, events, bounces, summed milliseconds, and [median, p90] of milliseconds."""
     names = _values(plan.parts)
-    cell = f"toInt32({buckets.index_of('start', plan.bounds[:-1])})" if plan.bounds[:-1] else f"toInt32({WHOLE})"
+    cell = f"toInt32({bucket_of('start', plan.bounds) if plan.bounds[:-1] else WHOLE})"
     taken = ", ".join(f"{first} AS {name}" for name, (first, _) in _FIGURES.items())
     merged = ", ".join(f"{again} AS {name}" for name, (_, again) in _FIGURES.items())
     group = "".join(f"{name}, " for name in names)
