@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class Trends:
             )
             for one in request["series"]
         ]
+        self._kept: set[tuple[str | None, ...]] | None = None
+        self._listed: dict[int, dict[Group, Pairs]] = {}
         self.groups = self._groups()
 
     def incomplete(self, period: Period) -> list[bool]:
@@ -124,13 +127,19 @@ class Trends:
         return measured(one, self._rows(number, group, *self._span(number, period, bucket)))
 
     def _rows(self, number: int, group: Group, start: datetime, end: datetime) -> Pairs:
-        return [
-            (key, event)
-            for key, event in self.pairs
-            if _milliseconds(start) <= event["timestamp"] < _milliseconds(end)
-            and series.id_of(event) in self.meant[number]
-            and (group is None or self._group_of(event) == group)
-        ]
+        first, last = _milliseconds(start), _milliseconds(end)
+        return [pair for pair in self._members(number).get(group, []) if first <= pair[1]["timestamp"] < last]
+
+    def _members(self, number: int) -> dict[Group, Pairs]:
+        """Return the events of a series, by group."""
+        if number not in self._listed:
+            found: dict[Group, Pairs] = {}
+            for key, event in self.pairs:
+                if series.id_of(event) in self.meant[number]:
+                    group = None if "breakdown" not in self.request else self._group_of(event)
+                    found.setdefault(group, []).append((key, event))
+            self._listed[number] = found
+        return self._listed[number]
 
     def _span(self, number: int, period: Period, bucket: int | None) -> tuple[datetime, datetime]:
         """Return where the events of a number lie."""
@@ -166,7 +175,6 @@ class Trends:
 
     def _groups(self) -> list[Group]:
         """Return the groups in their order, and decide what is `other`."""
-        self._kept: set[tuple[str | None, ...]] | None = None
         if "breakdown" not in self.request:
             return [None]
         first = {self._tuple_of(event) for _, event in self._read(0, self.current)}
@@ -180,6 +188,7 @@ class Trends:
         order += sorted(rest - first, key=_by_text)
         kept = order[: self.request["breakdown"].get("limit", 25)]
         self._kept = set(kept)
+        self._listed = {}
         everything = [
             event
             for number in range(len(self.meant))
@@ -245,9 +254,9 @@ def measured(one: Mapping[str, Any], rows: Pairs) -> Number:
         case "avg":
             return math.fsum(found) / len(found)
         case "min":
-            return min(found)
+            return float(min(found))
         case "max":
-            return max(found)
+            return float(max(found))
     return quantile(sorted(found), QUANTILES[measure])
 
 
@@ -277,7 +286,7 @@ def _part(part: str | Mapping[str, Any], event: Event) -> str | None:
     bounds = part["bounds"]
     if number < bounds[0]:
         return f"<{bounds[0]:g}"
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         if low <= number < high:
             return f"{low:g}..{high:g}"
     return f">={bounds[-1]:g}"

@@ -83,5 +83,8 @@ async def _numbers_of(line: Line, period: Period, kept: Groups | None, query: Qu
     if measure in statements.AGGREGATES:
         rows = (await query.run(statements.folded(line, period, kept))).rows()
         return numbers.of_folded(rows, measure, period.size, cumulative=cumulative)
+    if measure == "per_actor":
+        rows = (await query.run(statements.per_actor(line, period, kept))).rows()
+        return numbers.of_per_actor(rows, period.size, cumulative=cumulative)
     rows = (await query.run(statements.distinct(line, period, kept))).rows()
-    return numbers.of_distinct(rows, measure, period.size, cumulative=cumulative)
+    return numbers.of_distinct(rows, period.size, cumulative=cumulative)

@@ -46,22 +46,27 @@ def of_folded(rows: Iterable[Row], measure: Measure, size: int, *, cumulative: b
     return found
 
 
-def of_distinct(rows: Iterable[Row], measure: Measure, size: int, *, cumulative: bool) -> ByGroup:
-    """Read rows of (group, bucket, keys, keys that are new, events if the measure is of both)."""
+def of_distinct(rows: Iterable[Row], size: int, *, cumulative: bool) -> ByGroup:
+    """Read rows of (group, bucket, keys, keys that are new)."""
     found = {}
     for group, buckets in _by_group(rows).items():
-        filled = [buckets.get(number, (0, 0, 0)) for number in range(size)]
-        so_far = list(itertools.accumulate(row[1] for row in filled))
-        keys = so_far if cumulative else [row[0] for row in filled]
-        total = so_far[-1] if so_far else 0
-        if measure != "per_actor":
-            found[group] = Numbers(tuple(keys), total)
-            continue
-        counts = [row[2] for row in filled]
-        events = list(itertools.accumulate(counts)) if cumulative else counts
-        values = tuple(_ratio(count, of) for count, of in zip(events, keys, strict=True))
-        found[group] = Numbers(values, _ratio(sum(counts), total))
+        filled = [buckets.get(number, (0, 0)) for number in range(size)]
+        so_far = list(itertools.accumulate(new for _, new in filled))
+        values = so_far if cumulative else [keys for keys, _ in filled]
+        found[group] = Numbers(tuple(values), so_far[-1] if so_far else 0)
     return found
+
+
+def of_per_actor(rows: Iterable[Row], size: int, *, cumulative: bool) -> ByGroup:
+    """Read rows of (group, bucket, keys, keys that are new, events): either keys or events are 0."""
+    read = list(rows)
+    keys = of_distinct([row[:4] for row in read if row[2]], size, cumulative=cumulative)
+    events = of_folded([(row[0], row[1], row[4]) for row in read if row[4]], "total", size, cumulative=cumulative)
+    return {
+        group: Numbers(tuple(map(_ratio, counted.values, keys[group].values)), _ratio(counted.total, keys[group].total))
+        for group, counted in events.items()
+        if group in keys
+    }
 
 
 def of_quantile(rows: Iterable[Row], size: int, *, cumulative: bool) -> ByGroup:
@@ -106,8 +111,8 @@ def _finite(value: Number) -> Number:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _ratio(count: int, of: int) -> Number:
-    return count / of if of else None
+def _ratio(count: Number, of: Number) -> Number:
+    return count / of if count is not None and of else None
 
 
 def _numbers(rows: Iterable[Row], column: int) -> list[float]:

@@ -50,18 +50,21 @@ def quantile(line: Line, period: Period, kept: Groups | None, *, cumulative: boo
 
 
 def distinct(line: Line, period: Period, kept: Groups | None) -> str:
-    """Return rows of g, b, the number of keys, the number of those that have no earlier bucket, and, for `per_actor`,
-    the number of events."""
-    if line.series.measure == "per_actor":
-        return (
-            "SELECT g, p.1 AS b, count(), countIf(p.1 = first), sum(p.2) "
-            f"FROM (SELECT g, k, min(b) AS first, groupArray((b, c)) AS pairs "
-            f"FROM ({_counted_pairs(line, period, kept)}) GROUP BY g, k) ARRAY JOIN pairs AS p GROUP BY g, b"
-        )
+    """Return rows of g, b, the number of keys, and the number of those that have no earlier bucket."""
     events = _bucketed(line, period, kept, counted=False)
     per_key = _buckets_of_keys(line, events, period.size)
     return (
         f"SELECT g, b, count(k), countIf(isNotNull(k) AND b = bs[1]) FROM ({per_key}) ARRAY JOIN bs AS b GROUP BY g, b"
+    )
+
+
+def per_actor(line: Line, period: Period, kept: Groups | None) -> str:
+    """Return rows as `distinct`, and of g, b, 0, 0 and the number of events: two passes that each group by little cost
+    a quarter of one that groups by key and bucket."""
+    events = _bucketed(line, period, kept, counted=True)
+    return (
+        f"SELECT *, toUInt64(0) FROM ({distinct(line, period, kept)}) "
+        f"UNION ALL SELECT g, b, 0, 0, count() FROM ({events}) GROUP BY g, b"
     )
 
 
@@ -148,17 +151,11 @@ def _buckets_of_keys(line: Line, events: str, size: int) -> str:
     return f"SELECT g, own AS k, CAST(bitPositionsToArray(m), 'Array(UInt16)') AS bs FROM ({merged})"
 
 
-def _counted_pairs(line: Line, period: Period, kept: Groups | None) -> str:
-    key, resolved = _key(line)
-    events = _bucketed(line, period, kept, counted=True)
-    own = f"SELECT g, b, {key} AS own, count() AS n FROM ({events}) GROUP BY g, b, own"
-    return f"SELECT g, b, {resolved} AS k, sum(n) AS c FROM ({own}) GROUP BY g, b, k"
-
-
 def _key(line: Line) -> tuple[str, str]:
     """Return SQL of what is counted, of an event, and then of `own`, what one of the groups made of it."""
     if line.series.measure == "unique":
-        return "value", "own"
+        # 128 bits stand for a text, as in the engine's own uniqExact.
+        return "if(isNull(value), NULL, reinterpretAsUInt128(sipHash128(assumeNotNull(value))))", "own"
     return "actor", line.subject.resolve("own")
 
 
