@@ -18,7 +18,6 @@ from tests.oracle.series import Key, Pairs
 Request: TypeAlias = Mapping[str, Any]
 Decided: TypeAlias = dict[Key, Chain]
 """The deciding chains of the actors that are in a funnel."""
-TABLES = ("track", "identify", "page", "group")
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Funnel:
             id = series.id_of(event)
             act = Act(
                 at=event["timestamp"],
-                id=(event["message_id"].encode(), TABLES.index(event["table"])),
+                id=(event["message_id"].encode(), event["table"]),
                 serves=frozenset(number for number, meant in enumerate(serving, 1) if id in meant),
                 excludes=frozenset(number for number, meant in enumerate(excluding) if id in meant),
                 enters=event["timestamp"] < self.end,

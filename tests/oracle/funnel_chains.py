@@ -16,7 +16,7 @@ class Act:
     it lies in [from, to); `held`: its values of the fields of `holding`; `values`: of the breakdown's parts."""
 
     at: int
-    id: tuple[bytes, int]
+    id: tuple[bytes, str]
     serves: frozenset[int] = frozenset()
     excludes: frozenset[int] = frozenset()
     enters: bool = True
@@ -24,7 +24,7 @@ class Act:
     values: Texts = ()
 
     @property
-    def place(self) -> tuple[int, tuple[bytes, int]]:
+    def place(self) -> tuple[int, tuple[bytes, str]]:
         """Where it stands among the actor's events."""
         return self.at, self.id
 

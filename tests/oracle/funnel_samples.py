@@ -41,15 +41,17 @@ class World:
 
 
 def world(rng: Random, *, count: int) -> World:
-    """Return a workspace with so many histories, of one to three people each, that know nothing of each other."""
+    """Return a workspace with so many histories that know nothing of each other: each of one or two people who are not
+    always known, or each of one user."""
     zone, start = rng.choice(PLACES)
     tables = rng.choice(TABLES)
+    alone = rng.random() < 0.5
     events: list[Event] = []
     for number in range(count):
-        events += histories.history(
+        sent = histories.history(
             rng,
             people=rng.choice((1, 1, 1, 2)),
-            events=rng.choice((5, 10, 15, 20)),
+            events=rng.choice((3, 6, 8, 10) if alone else (5, 10, 15, 20)),
             names=rng.choice((NAMES, NAMES, ("a", "b"))),
             start=start,
             days=rng.choice((0.01, 0.2, 2, DAYS)),
@@ -57,6 +59,7 @@ def world(rng: Random, *, count: int) -> World:
             tables=tables,
             prefix=f"{number}.",
         )
+        events += [event | {"user_id": f"{number}.u0"} for event in sent] if alone else sent
     settings: dict[str, Any] = {"timezone": zone, "week_start": rng.choice(("monday", "sunday"))}
     if rng.random() < 0.3:
         settings["internal_users"] = {"op": "eq", "field": "context.locale", "value": "en"}

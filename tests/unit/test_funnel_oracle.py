@@ -42,7 +42,7 @@ def decided(
         acts.append(
             Act(
                 at=round(float(at) * 1000),
-                id=(f"{place:03}".encode(), 0),
+                id=(f"{place:03}".encode(), "track"),
                 serves=frozenset(number for number, names in enumerate(asked, 1) if name in names),
                 excludes=frozenset(number for number, excluding in enumerate(spans) if excluding == name),
                 enters=float(at) < to,

@@ -22,6 +22,8 @@ from services.query.frame import Frame
 Column: TypeAlias = Callable[[Scope], str]
 """SQL of a value of an event of the scope's one table."""
 
+RANK: Final = {table: rank for rank, table in enumerate(sorted(TABLES))}
+"""Where a table stands in the order of events that share time and message id: by its name, as in /query/events."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STABLE_FIELDS: Final = frozenset({"event", "name", "table", "timestamp", "user_id", "anonymous_id", "message_id"})
 """A message sent again carries these unchanged: what is asked of them holds for all rows of an event or for none."""
@@ -175,7 +177,7 @@ class Source:
         rest = [compile_predicate(predicate, scope, pointer) for predicate, pointer in self.where]
         if not self.every and self._must_ask(plain, table):
             rest.append(f"({' OR '.join(conditions)})")
-        output = self._output(flags, [column(scope) for column in self.columns.values()], str(TABLES.index(table)))
+        output = self._output(flags, [column(scope) for column in self.columns.values()], str(RANK[table]))
         source = self._from(table, names, rest, self.start, self.end)
         key = self._named.own_key(scope) if self._own else self._named.key(scope)
         return f"SELECT {key} AS actor, toUnixTimestamp64Milli(timestamp) AS ts, mid, {output} {source}"
@@ -202,7 +204,7 @@ class Source:
             values = [f"{column(scope)} AS v{number}" for number, column in enumerate(self.columns.values())]
             inner.append(
                 f"SELECT {self._named.key(scope)} AS actor, {self._named.own_key(scope)} AS own, "
-                f"toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, {TABLES.index(table)} AS source, "
+                f"toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, {RANK[table]} AS source, "
                 f"{', '.join([*values, f'{having} AS having'])} "
                 f"{self._from(table, self._names([one], table), rest, None, self.frame.history_end)}"
             )

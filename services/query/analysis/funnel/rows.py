@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from contracts.common import TABLES
 from services.kit.predicates import Scope, compile_field
 from services.query.analysis import breakdown
 from services.query.analysis.funnel.plan import Plan
 from services.query.analysis.funnel.values import packed, packed_whole
-from services.query.analysis.source import Column
+from services.query.analysis.source import RANK, Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ def rows_sql(plan: Plan) -> str:
         columns["value"] = lambda scope: packed(_values(plan, scope))
         # Which of simultaneous events comes first decides only whose values count.
         columns["id"] = lambda _: "message_id"
-        columns["place"] = lambda scope: f"toUInt8({TABLES.index(scope.tables[0])})"
+        columns["place"] = lambda scope: f"toUInt8({RANK[scope.tables[0]]})"
     source = replace(plan.source(distinct=True, every=plan.rules.order == "strict"), columns=columns)
     steps, exclusions = plan.rules.steps, len(plan.rules.exclusions)
     output = [

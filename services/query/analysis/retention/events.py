@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from contracts.analysis import Series
-from contracts.common import TABLES
 from services.kit import sql
 from services.kit.predicates import Scope, compile_field
 from services.query.analysis.breakdown import values
 from services.query.analysis.retention.plan import Plan
-from services.query.analysis.source import Column, Source, asked_of_all
+from services.query.analysis.source import RANK, Column, Source, asked_of_all
 
 
 def source_of(
@@ -41,7 +40,7 @@ def source_of(
 
 def place(scope: Scope) -> str:
     """Return SQL of what orders events of one time."""
-    return f"tuple(message_id, toUInt8({TABLES.index(scope.tables[0])}))"
+    return f"tuple(message_id, toUInt8({RANK[scope.tables[0]]}))"
 
 
 def breakdown_values(plan: Plan) -> Column:
