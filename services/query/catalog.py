@@ -46,7 +46,7 @@ async def catalog(resources: Resources, request: CatalogRequest, context: Reques
     frame = await resources.settle(request, context)
     if not isinstance(request, CatalogNames):
         check_names(request.names, frame.tables)
-    query = resources.query(context, frame.limits)
+    query = resources.query(context, frame)
     result: CatalogResult
     if isinstance(request, CatalogNames):
         result = await _names(request, frame, query)

@@ -46,7 +46,7 @@ async def events(resources: Resources, request: EventsRequest, context: RequestC
         columns=columns_of(request, frame),
         shape="typed" if context.format in _ARROW else ("csv" if context.format == "csv" else "ndjson"),
     )
-    query = resources.query(context, frame.limits)
+    query = resources.query(context, frame)
     totals = _Totals(frame.as_of, query.id)
     if context.format in _ARROW:
         chunks = _binary(rows, query, _ARROW[context.format])
@@ -63,7 +63,7 @@ async def _page(resources: Resources, request: EventsRequest, context: RequestCo
     check(request, frame)
     rows = Rows(request=request, frame=frame, columns=columns_of(request, frame), shape="page")
     limit = request.limit or PAGE
-    query = resources.query(context, frame.limits)
+    query = resources.query(context, frame)
     result = await first_rows(rows, query, limit + 1, after=None if before is None else cursor.row_key(before))
     texts, wides, stamps, ids, tables = result.data if result.data else ([], [], [], [], [])
     last = None

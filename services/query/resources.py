@@ -176,12 +176,12 @@ class Resources:
             fixed=None if page is None else (cursor.clock(page), page.timezone),
         )
 
-    def query(self, context: RequestContext, narrowed: Limits = NO_LIMITS) -> Query:
-        """Return the runner of one request's statements; `narrowed`: the workspace's own limits (`Frame.limits`)."""
-        deadline, seconds = context.deadline, narrowed.max_seconds
+    def query(self, context: RequestContext, frame: Frame) -> Query:
+        """Return the runner of one request's statements, within the limits of the server and of the workspace."""
+        deadline, seconds = context.deadline, frame.limits.max_seconds
         if seconds is not None:
             deadline = min(deadline, asyncio.get_running_loop().time() + seconds)
-        return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings, narrowed), deadline)
+        return Query(uuid.uuid4().hex, self.clickhouse, limits(self.settings, frame.limits), deadline)
 
     def cache_policy(
         self,

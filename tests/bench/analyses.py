@@ -48,7 +48,7 @@ class Case:
     """Of the ratio to the scan."""
 
 
-WEEKS: Final = {"start": VIEWED, "return": ORDERED, "period": "week", "periods": 8, "mode": "recurring"}
+WEEKS: Final = {"start": VIEWED, "return": ORDERED, "period": "week", "periods": 8}
 CASES: Final[Mapping[str, Case]] = {
     "funnel": Case(
         "funnel", {"steps": STEPS, "window": 604_800}, NAMES[1:4], sql.funnel(NAMES[1:4], START, END, 7), 1.5
@@ -62,14 +62,14 @@ CASES: Final[Mapping[str, Case]] = {
     "sessions": Case("session", {"table": "track"}, (), sql.sessions(START, END), 3.0),
     "trends, total": Case(
         "trends",
-        {"series": [VIEWED | {"measure": {"kind": "total"}}], "interval": "day"},
+        {"series": [VIEWED | {"measure": "total"}], "interval": "day"},
         NAMES[1:2],
         sql.total(NAMES[1:2], START, END),
         1.3,
     ),
     "trends, actors": Case(
         "trends",
-        {"series": [VIEWED | {"measure": {"kind": "actors"}}], "interval": "day"},
+        {"series": [VIEWED | {"measure": "actors"}], "interval": "day"},
         NAMES[1:2],
         sql.actors(NAMES[1:2], START, END),
         2.5,

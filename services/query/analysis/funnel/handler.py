@@ -32,7 +32,7 @@ async def funnel(resources: Resources, request: FunnelRequest, context: RequestC
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     plan = await _settled(resources, request, context)
-    query = resources.query(context, plan.frame.limits)
+    query = resources.query(context, plan.frame)
     groups: list[tuple[Group | None, Summary]]
     if plan.empty:
         groups = [] if request.breakdown is not None else [(None, Summary.empty(plan.rules.steps, plan.intervals))]
@@ -60,7 +60,7 @@ async def funnel_actors(resources: Resources, request: FunnelActorsRequest, cont
     with under("/query"):
         plan = await _settled(resources, request.query, context, page=after)
     number = Number(request.step, request.dropped, request.group, _interval(request, plan))
-    query = resources.query(context, plan.frame.limits)
+    query = resources.query(context, plan.frame)
     with under("/query"):
         keys = [] if plan.empty else await exactly.behind(query, plan, number)
     page = await page_of(query, plan.frame, plan.subject, request, keys=keys, limit=request.limit, after=after)

@@ -36,7 +36,7 @@ async def retention(resources: Resources, request: RetentionRequest, context: Re
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     plan = await _settled(resources, request, context, page=None)
-    query = resources.query(context)
+    query = resources.query(context, plan.frame)
     groups, shown = _WHOLE, list[Group | None]([None])
     cells: Cells = {}
     if not plan.is_empty:
@@ -66,7 +66,7 @@ async def retention_actors(resources: Resources, request: RetentionActorsRequest
     with under("/query"):
         plan = await _settled(resources, request.query, context, page=after)
     row = _row_of(request, plan)
-    query = resources.query(context)
+    query = resources.query(context, plan.frame)
     selection = await _selection(query, plan, request, row)
     page: ActorsPage = await actors_page(
         query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after

@@ -27,7 +27,7 @@ async def session(resources: Resources, request: SessionRequest, context: Reques
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     plan = await settle(resources, request, context)
-    query = resources.query(context, plan.frame.limits)
+    query = resources.query(context, plan.frame)
     groups = groups_of(plan, (await query.run(figures_sql(plan))).rows())
     result = SessionResult(data=groups, meta=query.facts(plan.frame.as_of))
     return delivered(context, result, lambda: table_of(plan, groups), cache=plan.policy(resources))
@@ -42,7 +42,7 @@ async def session_actors(resources: Resources, request: SessionActorsRequest, co
     before = None if request.cursor is None else cursor.read(context.workspace, request, request.cursor)
     with under("/query"):
         plan = await settle(resources, request.query, context, page=before)
-    query = resources.query(context, plan.frame.limits)
+    query = resources.query(context, plan.frame)
     condition = await condition_of(query, plan, request)
     page = await actors_page(
         query,

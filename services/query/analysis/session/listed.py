@@ -33,7 +33,7 @@ async def session_list(resources: Resources, request: SessionListRequest, contex
     before = None if request.cursor is None else cursor.read(context.workspace, request, request.cursor)
     with under("/query"):
         plan = await settle(resources, request.query, context, page=before)
-    query = resources.query(context, plan.frame.limits)
+    query = resources.query(context, plan.frame)
     statement = list_sql(
         rows_sql(plan),
         await condition_of(query, plan, request),

@@ -35,7 +35,7 @@ async def trends_actors(resources: Resources, request: TrendsActorsRequest, cont
         plan = await settle(resources, request.query, context, page=page)
     line, period = _line(request, plan), _period(request, plan)
     bucket = None if request.bucket is None else _bucket(request.bucket, period, plan)
-    query = resources.query(context)
+    query = resources.query(context, plan.frame)
     chosen = await _chosen(request, plan, query)
     result = await actors_page(
         query,

@@ -30,7 +30,7 @@ async def trends(resources: Resources, request: TrendsRequest, context: RequestC
         LimitExceeded: the answer would have too many values; or as DeadlineExceeded, Unavailable from the engine.
     """
     plan = await settle(resources, request, context)
-    query = resources.query(context)
+    query = resources.query(context, plan.frame)
     kept = None if request.breakdown is None else await kept_groups(plan, request.breakdown, query)
     _check_size(plan, kept)
     found = [
