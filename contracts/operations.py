@@ -19,6 +19,9 @@ from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRe
 from contracts.funnel import ACTORS_EXAMPLES as FUNNEL_ACTORS_EXAMPLES
 from contracts.funnel import EXAMPLES as FUNNEL_EXAMPLES
 from contracts.funnel import FunnelActorsRequest, FunnelRequest, FunnelResult
+from contracts.lifecycle import ACTORS_EXAMPLES as LIFECYCLE_ACTORS_EXAMPLES
+from contracts.lifecycle import EXAMPLES as LIFECYCLE_EXAMPLES
+from contracts.lifecycle import LifecycleActorsRequest, LifecycleRequest, LifecycleResult
 from contracts.retention import ACTORS_EXAMPLES as RETENTION_ACTORS_EXAMPLES
 from contracts.retention import EXAMPLES as RETENTION_EXAMPLES
 from contracts.retention import RetentionActorsRequest, RetentionRequest, RetentionResult
@@ -32,6 +35,9 @@ from contracts.session import (
     SessionRequest,
     SessionResult,
 )
+from contracts.stickiness import ACTORS_EXAMPLES as STICKINESS_ACTORS_EXAMPLES
+from contracts.stickiness import EXAMPLES as STICKINESS_EXAMPLES
+from contracts.stickiness import StickinessActorsRequest, StickinessRequest, StickinessResult
 from contracts.trends import ACTORS_EXAMPLES as TRENDS_ACTORS_EXAMPLES
 from contracts.trends import EXAMPLES as TRENDS_EXAMPLES
 from contracts.trends import TrendsActorsRequest, TrendsRequest, TrendsResult
@@ -269,6 +275,58 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         cache="query",
         formats=("json", "csv"),
         examples=SESSION_LIST_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="lifecycle",
+        method="POST",
+        path="/query/lifecycle",
+        request=LifecycleRequest,
+        response=LifecycleResult,
+        scope="query:read",
+        summary="Who is new, stays, comes back, stays away",
+        description="Of each series the actors in each state, period by period: docs/lifecycle.md.",
+        cache="query",
+        formats=("json", "csv"),
+        examples=LIFECYCLE_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="lifecycle_actors",
+        method="POST",
+        path="/query/lifecycle/actors",
+        request=LifecycleActorsRequest,
+        response=ActorsPage,
+        scope="query:read",
+        summary="The actors in a state of a life cycle",
+        cache="query",
+        examples=LIFECYCLE_ACTORS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="stickiness",
+        method="POST",
+        path="/query/stickiness",
+        request=StickinessRequest,
+        response=StickinessResult,
+        scope="query:read",
+        summary="In how many periods actors are active",
+        description="Of each series the actors by their number of periods, exactly or at least; breakdown, comparison.",
+        cache="query",
+        formats=("json", "csv"),
+        examples=STICKINESS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="stickiness_actors",
+        method="POST",
+        path="/query/stickiness/actors",
+        request=StickinessActorsRequest,
+        response=ActorsPage,
+        scope="query:read",
+        summary="The actors active in so many periods",
+        cache="query",
+        examples=STICKINESS_ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",

@@ -13,9 +13,11 @@ from services.kit.postgres import Postgres
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.query.analysis.funnel.handler import funnel, funnel_actors
+from services.query.analysis.lifecycle.handler import lifecycle, lifecycle_actors
 from services.query.analysis.retention import retention, retention_actors
 from services.query.analysis.session.handlers import session, session_actors
 from services.query.analysis.session.listed import session_list
+from services.query.analysis.stickiness.handler import stickiness, stickiness_actors
 from services.query.analysis.trends.actors import trends_actors
 from services.query.analysis.trends.handler import trends
 from services.query.catalog import catalog
@@ -48,6 +50,10 @@ def build(settings: Settings) -> Service:
         "session": session,
         "session_actors": session_actors,
         "session_list": session_list,
+        "lifecycle": lifecycle,
+        "lifecycle_actors": lifecycle_actors,
+        "stickiness": stickiness,
+        "stickiness_actors": stickiness_actors,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }

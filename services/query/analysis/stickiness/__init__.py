@@ -1,0 +1,1 @@
+"""Stickiness (docs/stickiness.md)."""
