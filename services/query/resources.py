@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from contracts.caching import CachePolicy
 from contracts.common import Facts, TableName, WeekStart, expand_tables
 from contracts.errors import LimitExceeded
 from contracts.workspace import Limits
-from services.kit.clickhouse import ClickHouse, RawStream, Result, RowStream
+from services.kit.clickhouse import ClickHouse, External, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
 from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
 from services.kit.service import RequestContext
@@ -57,11 +57,15 @@ class Query:
     def _timeout(self) -> float:
         return max(self.deadline - asyncio.get_running_loop().time(), 0.001)
 
-    async def run(self, statement: str) -> Result:
-        """Run a statement to its end and return its columns."""
+    async def run(self, statement: str, *, external: Sequence[External] = ()) -> Result:
+        """Run a statement to its end and return its columns; it may read the `external` tables by their names."""
         with explained(self.settings):
             result = await self.clickhouse.query(
-                statement, settings=self.settings, query_id=self._next_id(), timeout=self._timeout
+                statement,
+                settings=self.settings,
+                query_id=self._next_id(),
+                timeout=self._timeout,
+                external=external,
             )
         self.rows_read += result.rows_read
         self.bytes_read += result.bytes_read

@@ -5,13 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from contracts.analysis import ActorsPage, ListedActor
 from contracts.base import Message
 from contracts.common import TABLES, Actor
 from contracts.errors import InvalidRequest
 from services.kit import identity, sql
+from services.kit.clickhouse import External
 from services.query import cursor
 from services.query.analysis.subject import Subject
 from services.query.cursor import Cursor
@@ -19,6 +20,7 @@ from services.query.frame import Frame
 from services.query.resources import Query
 
 PAGE = 100
+_WANTED: Final = "wanted_actors"
 
 
 async def actors_page(
@@ -121,16 +123,19 @@ def _instant(milliseconds: int) -> str:
 async def _actors(query: Query, frame: Frame, keys: Collection[int]) -> Mapping[int, Actor]:
     if not keys:
         return {}
-    result = await query.run(names_sql(frame, sorted(keys)))
+    # A table, not a text of keys: 50,000 of them took 6 s and over 1 GiB to parse, and take 0.4 s so.
+    wanted = External(_WANTED, [("key", "UInt64")], [(key,) for key in keys])
+    result = await query.run(names_sql(frame), external=[wanted])
     return {
         key: Actor(kind="user" if kind == b"user" else "anonymous", id=id_.decode(errors="replace"))
         for key, kind, id_ in result.rows()
     }
 
 
-def names_sql(frame: Frame, keys: Sequence[int]) -> str:
-    """Return rows of (key, kind, id) of actors: from the links that lead to them, else from their own events."""
-    wanted = f"({', '.join(f'toUInt64({key})' for key in keys)})"
+def names_sql(frame: Frame) -> str:
+    """Return rows of (key, kind, id) of the actors whose keys are in the external table: from the links that lead to
+    them, else from their own events."""
+    wanted = f"(SELECT key FROM {_WANTED})"
     own_key = identity.own_key(frame.blocked)
     kind, id_ = identity.actor_columns(frame.blocked)
     linked = (
