@@ -36,9 +36,11 @@ FORMULAS: tuple[tuple[str, Callable[[Mapping[str, Any]], Any]], ...] = (
     ("-A + 100*B/A", lambda v: -v["A"] + 100 * v["B"] / v["A"]),
 )
 MEASURES = (
-    "total", "actors", "per_actor", "sum", "avg", "min", "max", "median", "p90", "p95", "p99", "unique", "wau", "mau",
+    "total", "actors", "per_actor", "sessions",
+    "sum", "avg", "min", "max", "median", "p90", "p95", "p99", "unique",
+    "wau", "mau",
 )  # fmt: skip
-FIELD_MEASURES = MEASURES[3:12]
+FIELD_MEASURES = MEASURES[4:13]
 FIELDS = ("properties.n", "properties.n", "properties.x", "properties.products[].price", "context.page.path")
 PARTS: tuple[Any, ...] = (
     "properties.x",
@@ -47,6 +49,7 @@ PARTS: tuple[Any, ...] = (
     {"kind": "buckets", "field": "properties.n", "bounds": [1, 2.5, 100]},
     "user_id",
 )
+KEYS = ("actor", "actor", "actor", "actor", "user_id", "anonymous_id", "session", "context.locale")
 WHERE = (
     {"op": "exists", "field": "properties.n"},
     {"op": "not", "item": {"op": "eq", "field": "context.locale", "value": "de"}},
@@ -112,8 +115,12 @@ def request(rng: Random, zone: str, first: datetime, days: int) -> Asked:
         "as_of": as_of.isoformat(),
         "timezone": zone,
         "week_start": rng.choice(("monday", "sunday")),
-        "analyse_by": rng.choice(("actor", "actor", "actor", "user_id", "anonymous_id", "context.locale")),
+        "analyse_by": rng.choice(KEYS),
     }
+    if body["analyse_by"] not in ("actor", "session"):
+        body["series"] = [
+            one | ({"measure": "actors"} if one["measure"] == "sessions" else {}) for one in body["series"]
+        ]
     formula = None
     if len(body["series"]) > 1 and rng.random() < 0.6:
         body["formula"], formula = rng.choice(FORMULAS)

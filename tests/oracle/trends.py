@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.oracle import buckets, predicates, series, timerange
+from tests.oracle import buckets, predicates, series, session, timerange
 from tests.oracle.events import Event
 from tests.oracle.series import Key, Pairs
 
@@ -68,23 +68,17 @@ class Trends:
     ) -> None:
         self.request, self.as_of, self.formula = request, as_of, formula
         self.zone = ZoneInfo(request.get("timezone", "UTC"))
-        self.pairs: Pairs = series.keyed(events, workspace, request.get("analyse_by", "actor"))
+        self.by_actor: Pairs = series.keyed(events, workspace)
+        self.by_key: Pairs = self.by_actor
+        if not self._of_sessions(request):
+            self.by_key = series.keyed(events, workspace, request.get("analyse_by", "actor"))
         self.current = self._period(start, end)
         self.compared = self._compared()
         self.periods = [self.current] if self.compared is None else [self.current, self.compared]
-        self.meant = [
-            series.meant(
-                one,
-                self.pairs,
-                where=request.get("where"),
-                end_of_history=_milliseconds(max(end, as_of)),
-                as_of=as_of,
-                zone=request.get("timezone", "UTC"),
-            )
-            for one in request["series"]
-        ]
+        self.history_end = _milliseconds(max(end, as_of))
         self._kept: set[tuple[str | None, ...]] | None = None
-        self._listed: dict[int, dict[Group, Pairs]] = {}
+        self._meant: dict[tuple[int, Period], Pairs] = {}
+        self._members: dict[tuple[int, Period], dict[Group, Pairs]] = {}
         self.groups = self._groups()
 
     def incomplete(self, period: Period) -> list[bool]:
@@ -111,7 +105,7 @@ class Trends:
         """Return those behind a number."""
         field = self.request["series"][number].get("field")
         measure = self.request["series"][number].get("measure", "total")
-        rows = self._rows(number, group, *self._span(number, period, bucket))
+        rows = self._rows(number, group, period, bucket)
         return {key for key, event in rows if field is None or _values(event, field, measure)}
 
     def _compute(self, values: Mapping[str, Number]) -> Number:
@@ -124,22 +118,46 @@ class Trends:
 
     def _number(self, number: int, group: Group, period: Period, bucket: int | None) -> Number:
         one = self.request["series"][number]
-        return measured(one, self._rows(number, group, *self._span(number, period, bucket)))
+        return measured(one, self._rows(number, group, period, bucket))
 
-    def _rows(self, number: int, group: Group, start: datetime, end: datetime) -> Pairs:
-        first, last = _milliseconds(start), _milliseconds(end)
-        return [pair for pair in self._members(number).get(group, []) if first <= pair[1]["timestamp"] < last]
+    def _rows(self, number: int, group: Group, period: Period, bucket: int | None) -> Pairs:
+        """Return the events of a number."""
+        if (number, period) not in self._members:
+            members: dict[Group, Pairs] = {}
+            for key, event in self._read(number, period):
+                members.setdefault(self._group_of(event), []).append((key, event))
+            self._members[number, period] = members
+        return _between(self._members[number, period].get(group, []), *self._span(number, period, bucket))
 
-    def _members(self, number: int) -> dict[Group, Pairs]:
-        """Return the events of a series, by group."""
-        if number not in self._listed:
-            found: dict[Group, Pairs] = {}
-            for key, event in self.pairs:
-                if series.id_of(event) in self.meant[number]:
-                    group = None if "breakdown" not in self.request else self._group_of(event)
-                    found.setdefault(group, []).append((key, event))
-            self._listed[number] = found
-        return self._listed[number]
+    def _read(self, number: int, period: Period) -> Pairs:
+        """Return the events that the numbers of a series are made of, each with its key."""
+        if (number, period) not in self._meant:
+            one, where = self.request["series"][number], self.request.get("where")
+            spans = [self._span(number, period, bucket) for bucket in range(len(period.bounds) - 1)]
+            read = min([period.start, *(start for start, _ in spans)]), period.end
+            pairs = self.by_key
+            if self._of_sessions(one):
+                pairs = self._by_session(read, all_history=one.get("occurrence", "any") != "any")
+            meant = series.meant(
+                one, pairs, where=where, end_of_history=self.history_end, as_of=self.as_of, zone=self.zone.key
+            )
+            chosen = [(key, event) for key, event in pairs if series.id_of(event) in meant]
+            self._meant[number, period] = _between(chosen, *read)
+        return self._meant[number, period]
+
+    def _of_sessions(self, one: Mapping[str, Any]) -> bool:
+        return one.get("measure") == "sessions" or self.request.get("analyse_by") == "session"
+
+    def _by_session(self, read: tuple[datetime, datetime], *, all_history: bool) -> Pairs:
+        """Return the events of the sessions in what is read, each with that of its actor's sessions which it is in."""
+        where = self.request.get("where")
+        first, last = (None, self.history_end) if all_history else map(_milliseconds, read)
+
+        def seen(event: Event) -> bool:
+            inside = (first is None or event["timestamp"] >= first) and event["timestamp"] < last
+            return inside and (where is None or series.holds(where, event, as_of=self.as_of, zone=self.zone.key))
+
+        return session.keyed(self.by_actor, seen=seen)
 
     def _span(self, number: int, period: Period, bucket: int | None) -> tuple[datetime, datetime]:
         """Return where the events of a number lie."""
@@ -162,17 +180,6 @@ class Trends:
         first = period.bounds[0] - timedelta(days=40)
         return _starts(first, max(period.bounds[-1], self.as_of) + timedelta(days=3), "day", self.zone, "monday")
 
-    def _read(self, number: int, period: Period) -> Pairs:
-        """Return the events that the numbers of a series are made of."""
-        spans = [self._span(number, period, bucket) for bucket in range(len(period.bounds) - 1)]
-        start = min([period.start, *(start for start, _ in spans)])
-        return [
-            (key, event)
-            for key, event in self.pairs
-            if _milliseconds(start) <= event["timestamp"] < _milliseconds(period.end)
-            and series.id_of(event) in self.meant[number]
-        ]
-
     def _groups(self) -> list[Group]:
         """Return the groups in their order, and decide what is `other`."""
         if "breakdown" not in self.request:
@@ -180,7 +187,7 @@ class Trends:
         first = {self._tuple_of(event) for _, event in self._read(0, self.current)}
         rest = {
             self._tuple_of(event)
-            for number in range(1, len(self.meant))
+            for number in range(1, len(self.request["series"]))
             for _, event in self._read(number, self.current)
         }
         ranks = {group: self._number(0, group, self.current, None) for group in first}
@@ -188,10 +195,10 @@ class Trends:
         order += sorted(rest - first, key=_by_text)
         kept = order[: self.request["breakdown"].get("limit", 25)]
         self._kept = set(kept)
-        self._listed = {}
+        self._members = {}
         everything = [
             event
-            for number in range(len(self.meant))
+            for number in range(len(self.request["series"]))
             for period in self.periods
             for _, event in self._read(number, period)
         ]
@@ -199,6 +206,8 @@ class Trends:
         return [*kept, *([OTHER] if has_other else [])]
 
     def _group_of(self, event: Event) -> Group:
+        if "breakdown" not in self.request:
+            return None
         found = self._tuple_of(event)
         return found if self._kept is None or found in self._kept else OTHER
 
@@ -232,6 +241,11 @@ class Trends:
         return Period(start, end, tuple(found[first : last + 1]))
 
 
+def _between(pairs: Pairs, start: datetime, end: datetime) -> Pairs:
+    first, last = _milliseconds(start), _milliseconds(end)
+    return [(key, event) for key, event in pairs if first <= event["timestamp"] < last]
+
+
 def measured(one: Mapping[str, Any], rows: Pairs) -> Number:
     """Return a measure of some events."""
     measure = one.get("measure", "total")
@@ -239,7 +253,7 @@ def measured(one: Mapping[str, Any], rows: Pairs) -> Number:
     match measure:
         case "total":
             return len(rows)
-        case "actors" | "wau" | "mau":
+        case "actors" | "sessions" | "wau" | "mau":
             return len(keys)
         case "per_actor":
             return len(rows) / len(keys) if rows else None

@@ -12,6 +12,7 @@ from contracts.trends import LETTERS, TrendsActorsRequest
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
+from services.query.analysis import buckets
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.source import Column
@@ -42,22 +43,27 @@ async def trends_actors(resources: Resources, request: TrendsActorsRequest, cont
         plan.frame,
         line.subject,
         request,
-        selection=selection(line, _span(line, period, bucket, cumulative=request.query.cumulative), chosen),
+        selection=selection(line, period, _span(line, period, bucket, cumulative=request.query.cumulative), chosen),
         limit=request.limit,
         after=page,
     )
     return Answer(encode(result), cache=plan.cache_policy(resources))
 
 
-def selection(line: Line, span: tuple[datetime, datetime], chosen: Chosen | None) -> str:
-    """Return a SELECT of `actor`: of the line's events in a range, of one group if one is chosen, and for a measure of
+def selection(line: Line, period: Period, span: tuple[datetime, datetime], chosen: Chosen | None) -> str:
+    """Return a SELECT of `actor`: of the line's events in a span, of one group if one is chosen, and for a measure of
     a field those with a value."""
+    read = span
+    if line.subject.by == "session":  # sessions are made of all that is read, and a bucket may cut one
+        read = line.read(period)
     columns: Mapping[str, Column] = {} if chosen is None else {"g": chosen.groups.number}
-    asked = [] if chosen is None else [f"g = {chosen.number}"]
+    asked = [f"ts >= {buckets.milliseconds(span[0])}", f"ts < {buckets.milliseconds(span[1])}"]
+    if chosen is not None:
+        asked.append(f"g = {chosen.number}")
     if line.series.field is not None:
         asked.append("isNotNull(value)")
-    where = f" WHERE {' AND '.join(asked)}" if asked else ""
-    return f"SELECT actor FROM ({line.source(span, columns=columns, resolved=True)}){where}"
+    source = line.source(read, columns=columns, resolved=True)
+    return f"SELECT actor FROM ({source}) WHERE {' AND '.join(asked)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contracts.common import TableName
+from contracts.common import TableName, expand_tables
 from contracts.errors import InvalidRequest
 from contracts.trends import FIELD_MEASURES, TrendSeries, TrendsRequest
 from services.kit.predicates import COLUMNS, check_field, check_predicate
 from services.query.analysis.breakdown import check_breakdown
 from services.query.analysis.source import check_series, tables_of
+from services.query.analysis.subject import SESSION_TABLES
 from services.query.analysis.trends.periods import WINDOW_DAYS
 
 
@@ -21,12 +22,21 @@ def check(request: TrendsRequest, tables: tuple[TableName, ...]) -> None:
         pointer = f"/series/{number}"
         check_series(one, pointer)
         _check_field(one, pointer)
+        _check_sessions(request, one, pointer)
         if request.cumulative and one.measure in WINDOW_DAYS:
             raise InvalidRequest.at(f"{pointer}/measure", f"{one.measure} cannot be cumulative: it is of its own days")
     if request.where is not None:
         check_predicate(request.where, tables)
     if request.breakdown is not None:
         check_breakdown(request.breakdown, tables)
+
+
+def _check_sessions(request: TrendsRequest, one: TrendSeries, pointer: str) -> None:
+    if one.measure == "sessions" and request.analyse_by not in ("actor", "session"):
+        raise InvalidRequest.at(f"{pointer}/measure", "sessions are those of actors: analyse by actor")
+    of_sessions = one.measure == "sessions" or request.analyse_by == "session"
+    if of_sessions and not set(expand_tables(one.table)) & set(SESSION_TABLES):
+        raise InvalidRequest.at(f"{pointer}/table", "only track and page events belong to sessions")
 
 
 def _check_field(one: TrendSeries, pointer: str) -> None:

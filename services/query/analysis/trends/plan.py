@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.caching import CachePolicy
-from contracts.trends import TrendsRequest
+from contracts.common import TableName
+from contracts.trends import TrendSeries, TrendsRequest
 from services.kit.service import RequestContext
 from services.query.analysis.source import asked_of_all, tables_of
-from services.query.analysis.subject import subject_of
+from services.query.analysis.subject import Subject, subject_of
 from services.query.analysis.trends import formula, periods
 from services.query.analysis.trends.checks import check
 from services.query.analysis.trends.formula import Expression
@@ -47,12 +48,19 @@ class Plan:
             self.request,
             self.frame,
             relative=any(map(depends_on_clock, [self.request.where, self.frame.internal, *asked])),
-            resolved=self.request.analyse_by == "actor" and (single or any(one.measure in _OF_KEYS for one in series)),
+            resolved=any(
+                line.subject.by in ("actor", "session") and (single or line.series.measure in _OF_KEYS)
+                for line in self.lines
+            ),
             reads=(None if single else min(starts), end),
         )
 
 
 _OF_KEYS = frozenset({"actors", "sessions", "per_actor", "wau", "mau"})
+
+
+def _subject(request: TrendsRequest, one: TrendSeries, tables: tuple[TableName, ...]) -> Subject:
+    return subject_of("session" if one.measure == "sessions" else request.analyse_by, tables)
 
 
 async def settle(
@@ -66,7 +74,7 @@ async def settle(
     tables = tables_of(request.series)
     check(request, tables)
     expression = None if request.formula is None else formula.parse(request.formula, len(request.series))
-    subject = subject_of(request.analyse_by, tables)
+    subjects = [_subject(request, one, tables) for one in request.series]
     frame = await resources.settle_analysis(request, tables, context, page=page)
     where = asked_of_all(request.where, frame, include_internal=request.include_internal)
     current = periods.current(request, frame)
@@ -75,7 +83,7 @@ async def settle(
         frame=frame,
         lines=tuple(
             Line(number=number, series=one, subject=subject, frame=frame, where=where)
-            for number, one in enumerate(request.series)
+            for number, (one, subject) in enumerate(zip(request.series, subjects, strict=True))
         ),
         formula=expression,
         current=current,

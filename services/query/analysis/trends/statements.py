@@ -114,6 +114,7 @@ def _measure(line: Line, period: Period) -> str:
     return {
         "total": "count()",
         "actors": f"uniqExact({key})",
+        "sessions": f"uniqExact({key})",
         "per_actor": f"count() / uniqExact({key})",
         "unique": "uniqExact(value)",
         "sum": "ifNull(sumKahan(value), 0)",
