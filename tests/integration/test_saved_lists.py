@@ -14,6 +14,7 @@ import pytest
 
 from contracts.errors import CdpError, LimitExceeded
 from contracts.lists import ActorList, ListActors, ListCreate, ListsList, ListSource
+from services.kit.clickhouse import ClickHouse
 from services.kit.service import RequestContext, Service
 from services.query.main import build
 from services.query.saved import list_sources, list_store
@@ -161,6 +162,24 @@ async def test_ids_of_any_characters_are_kept(api: Api) -> None:
     await api.write([event for number, id_ in enumerate(ids) for event in _journey(id_, number * 100)])
     kept = await _kept(api)
     assert sorted(each["actor"]["id"] for each in await _actors(api, kept["id"])) == sorted(ids)
+
+
+async def test_a_large_list_is_whole(api: Api) -> None:
+    actors = 60_000
+    assert actors > list_sources._PAGE
+    clickhouse = ClickHouse(api.settings.clickhouse_url, api.settings.clickhouse_http_url, size=1)
+    await clickhouse.start()
+    await clickhouse.execute(
+        "INSERT INTO cdp.events_track (workspace_id, message_id, user_id, timestamp, received_at, event) SELECT "
+        f"toUUID('{api.workspace}'), toString(number), concat('u', toString(number)), "
+        f"toDateTime64('2026-01-01', 3, 'UTC'), toDateTime64('2026-01-01', 3, 'UTC'), 'Viewed' FROM numbers({actors})"
+    )
+    await clickhouse.close()
+    query = {"series": [{"names": ["Viewed"], "measure": "actors"}], "from": "2026-01-01", "to": "2026-01-02"}
+    kept = await _kept(api, {"operation": "query.trends_actors", "request": {"query": query}})
+    assert kept["size"] == actors
+    ids = [each["actor"]["id"] for each in await _actors(api, kept["id"], 10_000)]
+    assert sorted(ids) == sorted(f"u{number}" for number in range(actors))
 
 
 async def test_lists_of_users_are_kept_too(shop: Api) -> None:
