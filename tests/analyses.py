@@ -48,5 +48,6 @@ async def everyone(api: Api, workspace: UUID, path: str, body: Mapping[str, Any]
 def key_of(listed: Mapping[str, Any]) -> Any:
     """Return the key (tests/oracle/series.py) of an entry of a list of actors."""
     if "actor" in listed:
-        return listed["actor"]["kind"], listed["actor"]["id"]
+        actor = listed["actor"]["kind"], listed["actor"]["id"]
+        return (*actor, listed["key"]) if "key" in listed else actor
     return listed["key"]

@@ -27,13 +27,24 @@ from services.query.analysis.subject import subject_of
 from services.query.frame import Frame
 from services.query.resources import limits
 from tests.api import insert
-from tests.oracle import histories, series
+from tests.oracle import histories, series, session
 from tests.oracle.events import Event
 
 ZONE = "Europe/Berlin"
 START = datetime(2024, 10, 24, tzinfo=UTC)
 AS_OF = datetime(2024, 10, 30, 9, 30, 0, 500, tzinfo=UTC)
-SUBJECTS = ("actor", "actor", "actor", "user_id", "anonymous_id", "group_id", "properties.order", "table")
+SUBJECTS = (
+    "actor",
+    "actor",
+    "actor",
+    "user_id",
+    "anonymous_id",
+    "group_id",
+    "properties.order",
+    "table",
+    "session",
+    "session",
+)
 TABLES: tuple[Any, ...] = ("track", "track", "page", "any", ["track", "page"], ["identify", "track"], "group")
 WHERE: tuple[dict[str, Any] | None, ...] = (
     None,
@@ -161,7 +172,19 @@ def expectation(
     *,
     every: bool,
 ) -> Counter[Any]:
-    pairs = series.keyed(events, workspace, by)
+    pairs = series.keyed(events, workspace, "actor" if by == "session" else by)
+    if by == "session":
+        all_history = any(one["occurrence"] != "any" for one in wanted)
+        start = None if all_history else source.start
+        end = milliseconds(source.frame.history_end if all_history else source.end)
+        pairs = session.keyed(
+            pairs,
+            seen=lambda event: (
+                (start is None or event["timestamp"] >= milliseconds(start))
+                and event["timestamp"] < end
+                and (where is None or series.holds(where, event, as_of=AS_OF, zone=ZONE))
+            ),
+        )
     settled = {
         "where": where,
         "end_of_history": milliseconds(source.frame.history_end),
@@ -184,7 +207,10 @@ def expectation(
     return found
 
 
-def number_of(workspace: UUID, key: series.Key) -> Any:
+def number_of(workspace: UUID, key: Any) -> Any:
+    if len(key) == 3 and not isinstance(key, str):
+        kind, id_, start = key
+        return f"{actor_key_of(workspace, kind, id_)}:{session.milliseconds(datetime.fromisoformat(start))}".encode()
     return actor_key_of(workspace, *key) if isinstance(key, tuple) else key.encode()
 
 

@@ -92,6 +92,9 @@ class Source:
             if tables:
                 selects.append(self._keyed(" UNION ALL ".join(self._events(table, plain) for table in tables)))
         selects += [self._one_each(index) for index in single if self._read(expand_tables(self.series[index].table))]
+        if not selects:  # no event of these tables belongs to a session
+            nothing = replace(self, every=True)._events("track", [])
+            return f"SELECT toString(actor) AS actor, * EXCEPT (actor) FROM ({nothing}) WHERE 0"
         united = " UNION ALL ".join(selects)
         if not single or len(selects) == 1:
             return united
