@@ -70,7 +70,7 @@ def some_request(rng: Random, days: float) -> dict[str, Any]:
     made: dict[str, Any] = {
         "start": some_series(rng, occurrences=("first",) if first_time else ("any", "any", "any", "first", "last")),
         "cohorts": "first_time" if first_time else "recurring",
-        "period": rng.choice(("hour", "day", "day", "week", "month") if days < 5 else ("day", "day", "week", "month")),
+        "period": rng.choice(("hour", "day", "day", "week", "month") if days < 10 else ("day", "day", "week", "month")),
         "periods": rng.choice((1, 2, 3, 6, 40)),
         "range": rng.choice(("starts", "starts", "all")),
         "week_start": rng.choice(("monday", "sunday")),
