@@ -49,3 +49,18 @@ def _number(local: datetime, interval: str, week_start: str) -> int:
             return (day - 1) // 7 if week_start == "monday" else day // 7
         case _:
             return local.year * 12 + local.month
+
+
+def touching(
+    start: datetime, end: datetime, interval: str, zone: ZoneInfo, week_start: str = "monday", *, before: int = 0
+) -> list[datetime]:
+    """Return the bounds of the hours, days, weeks or months that touch [start, end), and of `before` more: n + 1
+    instants for n of them. An empty range touches none."""
+    longest = {"hour": timedelta(hours=3), "day": timedelta(days=3), "week": timedelta(days=9)}.get(
+        interval, timedelta(days=33)
+    )
+    first = start.astimezone(UTC).replace(second=0, microsecond=0)
+    every = starts(first - longest * (before + 1), end + longest, interval, zone, week_start)
+    head = max(place for place, moment in enumerate(every) if moment <= start)
+    tail = min((place for place, moment in enumerate(every) if moment >= end), default=head)
+    return every[head - before : (tail if end > start else head) + 1]

@@ -140,3 +140,20 @@ def _identified(event: Event) -> identity_oracle.Event:
         event["anonymous_id"],
         datetime.fromtimestamp(event["timestamp"] / 1000, UTC),
     )
+
+
+def group(parts: Iterable[Any], event: Event) -> tuple[str | None, ...]:
+    """Return an event's values of a breakdown's parts, as a request writes them: fields and numeric buckets."""
+    return tuple(value(part, event) if isinstance(part, str) else _bucket(part, event) for part in parts)
+
+
+def _bucket(part: Mapping[str, Any], event: Event) -> str | None:
+    found = number(part["field"], event)
+    if found is None:
+        return None
+    texts = [f"{bound:g}" for bound in part["bounds"]]
+    below = [text for bound, text in zip(part["bounds"], texts, strict=True) if bound <= found]
+    above = [text for bound, text in zip(part["bounds"], texts, strict=True) if bound > found]
+    if not below:
+        return f"<{texts[0]}"
+    return f"{below[-1]}..{above[0]}" if above else f">={texts[-1]}"

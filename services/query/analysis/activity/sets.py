@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from contracts.common import TABLES
 from services.kit import sql
 from services.kit.predicates import Scope
 from services.query.analysis import buckets
 from services.query.analysis.activity.plan import Plan, Span
-from services.query.analysis.source import Column
+from services.query.analysis.source import RANK, Column
 from services.query.analysis.trends.bucketing import bucket_of
 
 _WIDTHS: Final = (64, 128, 256)
@@ -20,7 +19,7 @@ _WIDTHS: Final = (64, 128, 256)
 
 def place(scope: Scope) -> str:
     """Return SQL of what orders events of one time."""
-    return f"tuple(message_id, toUInt8({TABLES.index(scope.tables[0])}))"
+    return f"tuple(message_id, toUInt8({RANK[scope.tables[0]]}))"
 
 
 def of_keys(plan: Plan, series: int, span: Span, *, held: Column | None = None, history: bool = False) -> str:
