@@ -14,7 +14,7 @@ _MAX_RUNS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """Buckets of equal length in a row, in milliseconds: the start and the number of the first, and the length."""
 
     start: int
@@ -28,25 +28,20 @@ def bucket_of(ts: str, bounds: Sequence[datetime]) -> str:
 
     A division costs a third of a search among the bounds, and most days are equally long.
     """
-    runs = _runs([buckets.milliseconds(bound) for bound in bounds])
-    if len(runs) > _MAX_RUNS:
-        return buckets.index_of(ts, bounds[:-1])
-    numbers = [
-        f"intDiv({ts} - toInt64({run.start}), {run.length})" + (f" + {run.number}" if run.number else "")
-        for run in runs
-    ]
-    if not numbers:
+    found = runs([buckets.milliseconds(bound) for bound in bounds])
+    if not found:
         return "toUInt16(0)"
-    cases = "".join(
-        f"{ts} < toInt64({following.start}), {number}, "
-        for number, following in zip(numbers[:-1], runs[1:], strict=True)
-    )
-    return f"toUInt16(multiIf({cases}{numbers[-1]}))" if cases else f"toUInt16({numbers[-1]})"
+    if len(found) > _MAX_RUNS:
+        return buckets.index_of(ts, bounds[:-1])
+    numbers = [f"intDiv({ts} - toInt64({run.start}), {run.length}) + {run.number}" for run in found]
+    cases = [f"{ts} < toInt64({after.start}), {number}" for number, after in zip(numbers, found[1:], strict=False)]
+    return f"toUInt16({numbers[0]})" if not cases else f"toUInt16(multiIf({', '.join(cases)}, {numbers[-1]}))"
 
 
-def _runs(bounds: Sequence[int]) -> list[_Run]:
-    found: list[_Run] = []
+def runs(bounds: Sequence[int]) -> list[Run]:
+    """Return the runs of the buckets between ascending bounds, in milliseconds."""
+    found: list[Run] = []
     for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         if not found or found[-1].length != end - start:
-            found.append(_Run(start, number, end - start))
+            found.append(Run(start, number, end - start))
     return found

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from contracts.trends import Measure, Number
 
 Row: TypeAlias = Sequence[Any]
-_COUNTS: Final[frozenset[Measure]] = frozenset({"total", "sum", "actors", "sessions", "unique", "wau", "mau"})
+_COUNTS: Final[frozenset[Measure]] = frozenset({"total", "actors", "sessions", "unique", "wau", "mau"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ ByGroup: TypeAlias = dict[int, Numbers]
 
 def nothing(measure: Measure, size: int) -> Numbers:
     """Return the numbers of a group without events."""
-    empty = 0 if measure in _COUNTS else None
+    empty = 0.0 if measure == "sum" else 0 if measure in _COUNTS else None
     return Numbers((empty,) * size, empty)
 
 

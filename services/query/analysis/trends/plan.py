@@ -78,13 +78,16 @@ async def settle(
     frame = await resources.settle_analysis(request, tables, context, page=page)
     where = asked_of_all(request.where, frame, include_internal=request.include_internal)
     current = periods.current(request, frame)
+    lines = tuple(
+        Line(number=number, series=one, subject=subject, frame=frame, where=where)
+        for number, (one, subject) in enumerate(zip(request.series, subjects, strict=True))
+    )
+    for line in lines:  # what cannot be written as SQL is refused even if this request does not need it
+        line.source(line.read(current), columns={})
     return Plan(
         request=request,
         frame=frame,
-        lines=tuple(
-            Line(number=number, series=one, subject=subject, frame=frame, where=where)
-            for number, (one, subject) in enumerate(zip(request.series, subjects, strict=True))
-        ),
+        lines=lines,
         formula=expression,
         current=current,
         compared=periods.compared(request, frame, current),
