@@ -53,17 +53,13 @@ async def lifecycle_actors(resources: Resources, request: LifecycleActorsRequest
     plan.check_group(request.group)
     query = resources.query(context, plan.frame)
     span = with_one_before(plan)
-    group = None
-    if request.group is not None:
-        group = await chosen(query, plan, series, span, request.group, history=True)
+    with under("/query"):
+        group = None
+        if request.group is not None:
+            group = await chosen(query, plan, series, span, request.group, history=True)
+        selection = actors_sql(plan, series, span, cell_of(row, request.state), group)
     page = await actors_page(
-        query,
-        plan.frame,
-        plan.subject,
-        request,
-        selection=actors_sql(plan, series, span, cell_of(row, request.state), group),
-        limit=request.limit,
-        after=after,
+        query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
     )
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=(None, plan.span.end))
     return Answer(encode(page), cache=cache)

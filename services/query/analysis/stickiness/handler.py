@@ -66,17 +66,13 @@ async def stickiness_actors(resources: Resources, request: StickinessActorsReque
     series, span = plan.number_of(request.series), _span_of(request, plan, earlier)
     plan.check_group(request.group)
     query = resources.query(context, plan.frame)
-    group = None
-    if request.group is not None:
-        group = await chosen(query, plan, series, plan.span, request.group, history=False)
+    with under("/query"):
+        group = None
+        if request.group is not None:
+            group = await chosen(query, plan, series, plan.span, request.group, history=False)
+        selection = actors_sql(plan, series, span, request.periods, group, or_more=request.query.cumulative)
     page = await actors_page(
-        query,
-        plan.frame,
-        plan.subject,
-        request,
-        selection=actors_sql(plan, series, span, request.periods, group, or_more=request.query.cumulative),
-        limit=request.limit,
-        after=after,
+        query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
     )
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=_reads(plan, earlier))
     return Answer(encode(page), cache=cache)
