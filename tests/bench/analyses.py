@@ -75,10 +75,10 @@ CASES: Final[Mapping[str, Case]] = {
         2.5,
     ),
     "lifecycle": Case(
-        "lifecycle", {"series": VIEWED, "period": "week"}, NAMES[1:2], sql.lifecycle(NAMES[1:2], START, END)
+        "lifecycle", {"series": [VIEWED], "period": "week"}, NAMES[1:2], sql.lifecycle(NAMES[1:2], START, END)
     ),
     "stickiness": Case(
-        "stickiness", {"series": VIEWED, "period": "day"}, NAMES[1:2], sql.stickiness(NAMES[1:2], START, END)
+        "stickiness", {"series": [VIEWED], "period": "day"}, NAMES[1:2], sql.stickiness(NAMES[1:2], START, END)
     ),
     "paths": Case("paths", {"table": "track"}, (), sql.paths(START, END)),
 }
