@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.query.analysis.subject import Subject
 
+ORDER: Final = ("message", "source")
+"""The names of the columns that order events of one time (source.ORDER)."""
 _NONE: Final = "CAST([], 'Array(Tuple(Int64, Int64, Int64))')"
 
 
@@ -71,10 +74,31 @@ def _pieces(part: str, duration: int) -> str:
     return f"arrayFold((done, step) -> {step}, range({steps}), ({_NONE}, {part})).1"
 
 
-def chunks(found: str) -> str:
-    """Return SQL of an actor's sorted events (an array of anything) cut into the `sessions` that `split` found."""
-    flags = "arrayFlatten(arrayMap(one -> arrayResize([1], one.3, 0), sessions))"
-    return f"arraySplit((event, first) -> first, {found}, {flags})"
+def arranged(events: str, subject: Subject, values: Sequence[str]) -> str:
+    """Return a SELECT of `actor`, `found` (sorted times) and an array for each of `values`, all in the order of time.
+
+    `events`: a SELECT as for `gathered`, with `ts`, the columns of ORDER, and `values`. Arrays of one type each are
+    gathered and sorted in a third of the time that tuples take; those are made only for actors with equal times.
+    """
+    columns = ("ts", *ORDER, *values)
+    own = ", ".join(f"groupArray({name}) AS own_{name}" for name in columns)
+    all_ = ", ".join(f"groupArrayArray(own_{name}) AS all_{name}" for name in columns)
+    zipped = f"arrayZip({', '.join(f'all_{name}' for name in columns)})"
+    sorted_ = ", ".join(
+        f"if(tied, exact.{number}, arraySort((value, moment) -> moment, all_{name}, all_ts)) AS {name}"
+        for number, name in enumerate(values, len(ORDER) + 2)
+    )
+    return (
+        f"SELECT actor, found, {sorted_} FROM (SELECT {subject.resolve('own')} AS actor, {all_}, "
+        "arraySort(all_ts) AS found, arrayExists(gap -> gap = 0, arrayPopFront(arrayDifference(found))) AS tied, "
+        f"arraySort(if(tied, {zipped}, [])) AS exact "
+        f"FROM (SELECT actor AS own, {own} FROM ({events}) GROUP BY own) GROUP BY actor)"
+    )
+
+
+def marks() -> str:
+    """Return SQL of an array of 1 for events that begin one of the `sessions` that `split` found, and 0 for others."""
+    return "arrayFlatten(arrayMap(one -> arrayResize([1], one.3, 0), sessions))"
 
 
 def keyed(events: str, found: str) -> str:

@@ -29,6 +29,13 @@ _STABLE_FIELDS: Final = frozenset({"event", "name", "table", "timestamp", "user_
 """A message sent again carries these unchanged: what is asked of them holds for all rows of an event or for none."""
 
 
+ORDER: Final[Mapping[str, Column]] = {
+    "message": lambda scope: "message_id",
+    "source": lambda scope: f"toUInt8({RANK[scope.tables[0]]})",
+}
+"""What orders events of one time, to be read as `columns`."""
+
+
 def tables_of(series: Sequence[Series]) -> tuple[TableName, ...]:
     """Return the tables that some series name, in their fixed order."""
     named = {table for one in series for table in expand_tables(one.table)}

@@ -8,20 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from contracts.analysis import BreakdownPart, Group, Series
-from contracts.common import TABLES, TableName
+from contracts.common import TableName
 from services.kit import sql
 from services.kit.predicates import Scope, compile_field
 from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
 from services.query.analysis.session.plan import PAGES, Plan
-from services.query.analysis.source import Column, Source
+from services.query.analysis.source import ORDER, Column, Source
 from services.query.analysis.trends.bucketing import bucket_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 WHOLE: Final = -1
 """The number of the cell that is the whole range."""
-_RANK: Final = {table: rank for rank, table in enumerate(sorted(TABLES))}
-"""Where a table stands in the order of events at one time with one message id."""
 _FIGURES: Final = {
     "sessions": ("count()", "sum(sessions)"),
     "actors": ("uniqExactState(actor)", "uniqExactMerge(actors)"),
@@ -72,17 +70,15 @@ def rows_sql(plan: Plan) -> str:
         items = ", ".join(sessionise.split("found", plan.limits))
         each = f"SELECT actor, arrayJoin(sessions) AS one FROM (SELECT actor, {items} FROM ({found}))"
         return f"SELECT {columns} FROM ({each})"
-    names = [*_ORDER, *payload]
-    found = sessionise.gathered(_events(plan, {**_ORDER, **payload}), plan.subject, f"tuple(ts, {', '.join(names)})")
-    items = ", ".join(sessionise.split("arrayMap(event -> event.1, found)", plan.limits))
-    place = {name: number + 2 for number, name in enumerate(names)}
+    found = sessionise.arranged(_events(plan, {**ORDER, **payload}), plan.subject, list(payload))
+    items = ", ".join(sessionise.split("found", plan.limits))
     assert plan.request.breakdown is not None
-    values = ", ".join(
-        f"{_value(part, index, place)} AS g{index}" for index, part in enumerate(plan.request.breakdown.by)
-    )
+    values = [_each_value(part, index) for index, part in enumerate(plan.request.breakdown.by)]
+    names = ", ".join(f"pair.{index + 2} AS g{index}" for index in range(plan.parts))
     return (
-        f"SELECT {columns}, {values} FROM (SELECT actor, arrayJoin(arrayZip(sessions, {sessionise.chunks('found')})) "
-        f"AS pair, pair.1 AS one, pair.2 AS events FROM (SELECT actor, found, {items} FROM ({found})))"
+        f"SELECT actor, pair.1.1 AS start, pair.1.2 AS end, pair.1.3 AS size, {names} FROM ("
+        f"SELECT actor, arrayJoin(arrayZip(sessions, {', '.join(values)})) AS pair FROM ("
+        f"SELECT actor, {', '.join(payload)}, {items}, {sessionise.marks()} AS marks FROM ({found})))"
     )
 
 
@@ -117,7 +113,7 @@ def pages_sql(plan: Plan, sessions: Sequence[tuple[str, int, int]]) -> str:
     """Return rows of the place of a session (SQL of its actor, start, end) and the paths of its first and its last page
     event ('' for none); sessions without page events are left out."""
     first, last = min(start for _, start, _ in sessions), max(end for _, _, end in sessions)
-    source = replace(_source(plan, ("page",), {**_ORDER, "path": _path}), start=moment(first), end=moment(last + 1))
+    source = replace(_source(plan, ("page",), {**ORDER, "path": _path}), start=moment(first), end=moment(last + 1))
     starts = ", ".join(
         f"(toUInt32({place}), {actor}, toInt64({sql.integer(start)}), toInt64({sql.integer(end)}))"
         for place, (actor, start, end) in enumerate(sessions)
@@ -140,13 +136,6 @@ def _values(parts: int) -> list[str]:
     return [f"g{index}" for index in range(parts)]
 
 
-_ORDER: Final[Mapping[str, Column]] = {
-    "message": lambda scope: "message_id",
-    "source": lambda scope: f"toUInt8({_RANK[scope.tables[0]]})",
-}
-"""What orders events of one time."""
-
-
 def _path(scope: Scope) -> str:
     own, context = (compile_field(name, scope, "/breakdown").text for name in ("properties.path", "context.page.path"))
     return f"ifNull(coalesce({own}, {context}), '')"
@@ -159,7 +148,7 @@ def _payload(plan: Plan) -> dict[str, Column]:
     found: dict[str, Column] = {}
     for index, part in enumerate(plan.request.breakdown.by):
         if part in PAGES:
-            found["path"] = lambda scope: _path(scope) if scope.tables == ("page",) else "''"
+            found["page"] = lambda scope: f"concat('/', {_path(scope)})" if scope.tables == ("page",) else "''"
         else:
             found[f"v{index}"] = _first_value(part, f"/breakdown/by/{index}")
     return found
@@ -169,12 +158,13 @@ def _first_value(part: BreakdownPart, pointer: str) -> Column:
     return lambda scope: f"ifNull({parts.value(part, scope, pointer)}, '')"
 
 
-def _value(part: BreakdownPart, index: int, place: Mapping[str, int]) -> str:
-    """Return SQL of a value of the group of a session from its sorted `events`."""
+def _each_value(part: BreakdownPart, index: int) -> str:
+    """Return SQL of an array: a value of the group for each of an actor's `sessions`."""
     if part not in PAGES:
-        return f"events[1].{place[f'v{index}']}"
+        return f"arrayFilter((value, mark) -> mark, v{index}, marks)"
     pick = "arrayFirst" if part == "entry_page" else "arrayLast"
-    return f"{pick}(event -> event.{place['source']} = {_RANK['page']}, events).{place['path']}"
+    each = f"substring({pick}(one -> one != '', visit), 2)"
+    return f"arrayMap(visit -> {each}, arraySplit((value, mark) -> mark, page, marks))"
 
 
 def _events(plan: Plan, columns: Mapping[str, Column]) -> str:
