@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Final
 
 from services.kit import sql
 from services.query.analysis import buckets
@@ -11,7 +12,11 @@ from services.query.analysis.retention.groups import Groups
 from services.query.analysis.retention.plan import ROLLING, Plan
 from services.query.analysis.source import Column
 
-_NO_GROUP = "toUInt16(0)"
+_NO_GROUP: Final = "toUInt16(0)"
+_NEVER: Final = 65_535
+"""No period's number."""
+_PERIOD: Final = 65_536
+"""What a period's number is multiplied by to leave room for a group's."""
 
 
 def cells_sql(plan: Plan, groups: Groups) -> str:
@@ -64,7 +69,7 @@ def _counted(plan: Plan) -> str:
         columns = "arrayMap(k -> toUInt16(k), range(arrayMax(arrayPushBack(served.1, toUInt16(0))) + 1))"
     if request.min_occurrences == 1 and request.measure is None:
         return f"arrayMap(k -> (k, toUInt64(1), 0.), {columns})"
-    if request.on_or_after or request.brackets or _itemized(plan):
+    if request.on_or_after or request.brackets or plan.rolling:
         same = "s.1 >= k" if request.on_or_after else "s.1 = k"
         totals = [f"arraySum(s -> if({same}, s.{part}, 0), served)" for part in (2, 3)]
         summed = f"arrayMap(k -> (k, {', '.join(totals)}), {columns})"
@@ -77,27 +82,44 @@ def _counted(plan: Plan) -> str:
 def _actors(plan: Plan, groups: Groups) -> str:
     """Return a SELECT of `actor`, `rows`: tuples (row, anchor, group), and `entries`: tuples (time or period, returns,
     sum, group)."""
-    events = _events(plan, groups)
-    if not (plan.rolling or plan.request.breakdown or _counts_events(plan)):
-        return (
-            f"SELECT actor, arrayMap(p -> (p, toInt64(0), {_NO_GROUP}), groupUniqArrayIf(period, is_start)) AS rows, "
-            f"arrayMap(p -> (toInt64(p), toUInt64(1), 0., {_NO_GROUP}), groupUniqArrayIf(period, is_return)) "
-            f"AS entries FROM ({events}) GROUP BY actor HAVING notEmpty(rows)"
-        )
-    entry = "[(toInt64(period), countIf(is_return), sumIf(amount, is_return), toUInt16(0))]"
-    entries = f"if(countIf(is_return) > 0, {entry}, [])"
-    if _itemized(plan):
-        moment = "ts" if plan.rolling else "toInt64(period)"
-        entries = f"groupArrayIf(({moment}, toUInt64(1), amount, member), is_return)"
-    member = "argMinIf(member, (ts, place), is_start)" if plan.request.breakdown else _NO_GROUP
-    periods = (
-        f"SELECT actor, period, max(is_start) AS started, minIf(ts, is_start) AS anchor, {member} AS first_member, "
-        f"{entries} AS entries FROM ({events}) GROUP BY actor, period"
+    start = "(ts, place, member)" if plan.request.breakdown else "ts"
+    gathered = (
+        f"SELECT actor, groupArrayIf({start}, is_start) AS starts, groupArrayIf({_return(plan)}, is_return) AS returns "
+        f"FROM ({_events(plan, groups)}) GROUP BY actor HAVING notEmpty(starts)"
     )
+    period = buckets.index_of("s.1" if plan.request.breakdown else "s", plan.axis)
+    found = f"({period}, s.1, s.3)" if plan.request.breakdown else f"({period}, s, {_NO_GROUP})"
+    ordered = (
+        f"SELECT actor, arrayMap(s -> {found}, arraySort(starts)) AS ordered, {_entries(plan)} AS entries "
+        f"FROM ({gathered})"
+    )
+    before = f"arrayPushFront(arrayPopBack(ordered.1), toUInt16({_NEVER}))"
     return (
-        "SELECT actor, groupArrayIf((period, anchor, first_member), started) AS rows, "
-        f"groupArrayArray(entries) AS entries FROM ({periods}) GROUP BY actor HAVING notEmpty(rows)"
+        f"SELECT actor, arrayFilter((start, before) -> start.1 != before, ordered, {before}) AS rows, entries "
+        f"FROM ({ordered})"
     )
+
+
+def _return(plan: Plan) -> str:
+    """Return SQL of what is kept of a return event: as few bytes as the question allows, there may be many."""
+    if plan.rolling:
+        return "(ts, member)" if _holding(plan) else "ts"
+    key = f"toUInt32(period * {_PERIOD} + {'member' if _holding(plan) else 0})"
+    return f"({key}, amount)" if plan.request.measure else key
+
+
+def _entries(plan: Plan) -> str:
+    """Return SQL of an actor's entries: in rolling one a return, else one for each period and group held."""
+    if plan.rolling:
+        entry = "(e.1, toUInt64(1), 0., e.2)" if _holding(plan) else f"(e, toUInt64(1), 0., {_NO_GROUP})"
+        return f"arrayMap(e -> {entry}, returns)"
+    moment, member = f"toInt64(intDiv(e, {_PERIOD}))", f"toUInt16(e % {_PERIOD})"
+    if not _counts_events(plan):
+        return f"arrayMap(e -> ({moment}, toUInt64(1), 0., {member}), arrayDistinct(returns))"
+    keys, amounts = ("e.1", "e.2") if plan.request.measure else ("e", "0.")
+    each = ", ".join(f"arrayMap(e -> [{value}], returns)" for value in (keys, "toUInt64(1)", amounts))
+    summed = f"arrayReduce('sumMap', {each})"
+    return f"arrayMap((e, n, x) -> ({moment}, n, x, {member}), {summed}.1, {summed}.2, {summed}.3)"
 
 
 def _events(plan: Plan, groups: Groups) -> str:
@@ -123,11 +145,6 @@ def _events(plan: Plan, groups: Groups) -> str:
         f"SELECT actor, ts, {buckets.index_of('ts', plan.axis)} AS period, s0 AND ts < {end} AS is_start, "
         f"s1 AS is_return, {amount} AS amount, {member} AS member, {order} AS place FROM ({source})"
     )
-
-
-def _itemized(plan: Plan) -> bool:
-    """Tell whether each return event is an entry of its own, not each period's together."""
-    return plan.rolling or _holding(plan)
 
 
 def _holding(plan: Plan) -> bool:

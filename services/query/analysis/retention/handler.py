@@ -50,7 +50,7 @@ async def retention(resources: Resources, request: RetentionRequest, context: Re
         request,
         plan.frame,
         relative=plan.grows or _asks_of_the_clock(request, plan.frame),
-        resolved=plan.subject.by == "actor",
+        resolved=plan.subject.by in ("actor", "session"),
         reads=plan.reads,
     )
     return delivered(context, result, lambda: table_of(plan, result), cache=cache)

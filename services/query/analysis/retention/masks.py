@@ -18,8 +18,11 @@ _WIDTHS: Final = (64, 256)
 def suits(plan: Plan) -> bool:
     """Tell whether a question is plain: which periods have a return is all that matters, and they are few enough."""
     request = plan.request
+    # Where sessions are cut depends on what is read: starts and returns must be read together.
+    together = plan.subject.by != "session" or plan.start.occurrence == plan.returns.occurrence == "any"
     return (
-        not plan.rolling
+        together
+        and not plan.rolling
         and request.min_occurrences == 1
         and request.measure is None
         and request.breakdown is None
