@@ -14,6 +14,7 @@ from contracts.errors import FieldError, InvalidRequest
 from contracts.operations import OPERATIONS
 from contracts.queries import QueriesList, QueryVersions
 from services.query import cursor
+from services.query.analysis.nested import under
 from services.query.saved import kinds, paging, texts
 from services.query.saved.list_sources import SOURCES
 from services.query.saved.paging import Place
@@ -54,8 +55,9 @@ def test_examples_of_every_kind_can_be_saved(kind: str) -> None:
 def test_errors_move_below_the_definition_but_for_those_of_the_run_itself() -> None:
     pointers = ["", "/from", "/from/x", "/fromage", "/where/items/0", "/"]
     error = InvalidRequest("no", errors=tuple(FieldError(pointer=each, message="m") for each in pointers))
-    moved = kinds.under("/definition", error, but={"from": 1})
-    assert [each.pointer for each in moved.errors] == [
+    with pytest.raises(InvalidRequest) as raised, under("/definition", but={"from"}):
+        raise error
+    assert [each.pointer for each in raised.value.errors] == [
         "/definition",
         "/from",
         "/from/x",

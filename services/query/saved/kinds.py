@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from contracts.base import decode, encode
-from contracts.errors import FieldError, InvalidRequest
+from contracts.errors import InvalidRequest
 from contracts.operations import OPERATIONS, Operation
+from services.query.analysis.nested import under
 
 RANGE: Final = ("from", "to", "timezone", "as_of")
 """What every analysis has, and a run may say anew."""
@@ -50,10 +51,8 @@ def check_definition(kind: str, definition: Mapping[str, Any]) -> None:
     operation = analysis(kind)
     if len(encode(definition)) > MAX_BYTES:
         raise InvalidRequest.at("/definition", f"must be at most {MAX_BYTES} bytes of JSON")
-    try:
+    with under("/definition"):
         request_of(operation, definition)
-    except InvalidRequest as error:
-        raise under("/definition", error) from error
     if definition.get("cursor") is not None:
         raise InvalidRequest.at("/definition/cursor", "a saved query begins at its first page: leave it out")
 
@@ -65,17 +64,3 @@ def request_of(operation: Operation, members: Mapping[str, Any]) -> Any:
         InvalidRequest: they make none.
     """
     return decode(encode(members), operation.request)
-
-
-def under(prefix: str, error: InvalidRequest, *, but: Mapping[str, Any] = {}) -> InvalidRequest:
-    """Return the error with its pointers below `prefix`, except those into members named by `but`."""
-    errors = tuple(
-        each if _member(each.pointer) in but else FieldError(pointer=prefix + each.pointer, message=each.message)
-        for each in error.errors
-    )
-    return InvalidRequest(error.detail, errors=errors)
-
-
-def _member(pointer: str) -> str:
-    """Return the member of the whole that a pointer leads into, '' for the whole itself."""
-    return pointer.removeprefix("/").partition("/")[0]

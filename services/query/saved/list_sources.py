@@ -13,8 +13,9 @@ from contracts.errors import InvalidRequest
 from contracts.lists import ListSource
 from contracts.operations import OPERATIONS, Operation
 from services.kit.service import Answer, RequestContext
+from services.query.analysis.nested import under
 from services.query.resources import Resources
-from services.query.saved.kinds import request_of, under
+from services.query.saved.kinds import request_of
 from services.query.saved.run import Handlers
 
 SOURCES: Final[Mapping[str, Operation]] = {
@@ -42,10 +43,8 @@ def request_for(source: ListSource) -> Any:
     for member in ("limit", "cursor"):
         if member in source.request:
             raise InvalidRequest.at(f"{_REQUEST}/{member}", "a list has all actors: leave it out")
-    try:
+    with under(_REQUEST):
         request = request_of(operation, source.request)
-    except InvalidRequest as error:
-        raise under(_REQUEST, error) from error
     if request.query.analyse_by not in _OF_ACTORS:
         raise _not_of_actors()
     return request
@@ -64,10 +63,8 @@ async def pages(
     cursor = None
     while True:
         asked = msgspec.structs.replace(request, limit=_PAGE, cursor=cursor)
-        try:
+        with under(_REQUEST):
             answer = await handler(resources, asked, context)
-        except InvalidRequest as error:
-            raise under(_REQUEST, error) from error
         page: ActorsPage = decode(answer.body, ActorsPage) if isinstance(answer, Answer) else answer
         if any(listed.actor is None for listed in page.data):
             raise _not_of_actors()

@@ -12,9 +12,10 @@ from contracts.errors import InvalidRequest, NotAcceptable
 from contracts.operations import Operation
 from contracts.queries import QueryRun
 from services.kit.service import Answer, RequestContext, Stream
+from services.query.analysis.nested import under
 from services.query.resources import Resources
 from services.query.saved import store
-from services.query.saved.kinds import analysis, request_of, under
+from services.query.saved.kinds import analysis, request_of
 
 Handlers: TypeAlias = Mapping[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]]
 """The service's handlers, by the operation's name."""
@@ -41,11 +42,9 @@ async def queries_run(
     if context.format not in operation.formats:
         raise NotAcceptable(f"{saved.kind} is answered as {', '.join(operation.formats)}")
     said = _said(request, operation)
-    try:
+    with under("/definition", but=said):
         asked = request_of(operation, {**saved.definition, **said})
         result: Answer | Stream = await handlers[saved.kind](resources, asked, context)
-    except InvalidRequest as error:
-        raise under("/definition", error, but=said) from error
     if isinstance(result, Answer) and result.cache is not None:
         tags = (*result.cache.tags, cache_tag(saved.id))
         return msgspec.structs.replace(result, cache=msgspec.structs.replace(result.cache, tags=tags))
