@@ -52,7 +52,7 @@ def world(rng: Random, *, count: int) -> World:
             rng,
             people=rng.choice((1, 1, 1, 2)),
             events=rng.choice((3, 6, 8, 10) if alone else (5, 10, 15, 20)),
-            names=rng.choice((NAMES, NAMES, ("a", "b"))),
+            names=rng.choice((NAMES, ("a", "b"), ("a", "b", "x"), (*NAMES, "x"))),
             start=start,
             days=rng.choice((0.01, 0.2, 2, DAYS)),
             zone=zone,
@@ -121,7 +121,7 @@ class Samples:
         """Return a request."""
         rng = self.rng
         request: dict[str, Any] = {"steps": [self.step() for _ in range(self.count)], "order": self.order}
-        if self.count > 1 and rng.random() < 0.4:
+        if self.count > 1 and rng.random() < 0.5:
             request["exclusions"] = [self.exclusion() for _ in range(rng.choice((1, 1, 2)))]
             request["effect"] = rng.choice(("stop", "disqualify", "disqualify"))
         elif self.order == "ordered" and rng.random() < 0.4:
@@ -183,17 +183,23 @@ class Samples:
     def exclusion(self) -> dict[str, Any]:
         """Return an exclusion of some steps; in any order, of all."""
         rng = self.rng
-        found = self.series()
+        found = self.series() | rng.choice(({}, {"names": ["x"], "table": "track"}))
         if self.order != "any":
             first, last = sorted(rng.sample(range(1, self.count + 1), 2))
             found |= rng.choice(({}, {"from_step": first, "to_step": last}, {"from_step": first}, {"to_step": last}))
         return found
 
     def window(self) -> int:
-        """Return seconds: round ones, or exactly what lies between two events."""
-        times = [event["timestamp"] for event in self.rng.sample(self.world.events, 2)]
-        between = abs(times[0] - times[1]) // 1000
-        return self.rng.choice((*WINDOWS, *([between] * 3 if between else ())))
+        """Return seconds: round ones, or exactly what lies between two events of one history."""
+        one = self.rng.choice(self.world.events)
+        history = one["message_id"].split(".")[0]
+        apart = {
+            abs(event["timestamp"] - one["timestamp"])
+            for event in self.world.events
+            if event["message_id"].split(".")[0] == history
+        }
+        exact = sorted(span // 1000 for span in apart if span and span % 1000 == 0)
+        return self.rng.choice(exact if exact and self.rng.random() < 0.5 else WINDOWS)
 
     def range(self) -> dict[str, Any]:
         """Return from, to, as_of and what they are read by."""
