@@ -65,7 +65,7 @@ def revenue(orders: Sequence[Invoice]) -> float:
     return math.fsum(amount for order in orders for amount in order.amounts)
 
 
-def close(numbers: Sequence[float]) -> Any:
+def close(numbers: float | Sequence[float]) -> Any:
     return pytest.approx(numbers, rel=1e-12)
 
 
@@ -117,7 +117,9 @@ async def test_orders_buyers_revenue_and_top_spenders_of_a_real_shop(
     )
 
     # Recency, frequency and monetary value of every customer; a breakdown has at most a thousand groups.
-    recency, frequency, monetary = {}, {}, {}
+    recency: dict[str, str] = {}
+    frequency: dict[str, int] = {}
+    monetary: dict[str, float] = {}
     for prefix in sorted({customer[:2] for customer in by_customer}):
         of_these = {"where": {"op": "starts_with", "field": "user_id", "value": prefix}}
         split = {"breakdown": {"by": ["user_id"], "limit": 1_000}, **of_these}
