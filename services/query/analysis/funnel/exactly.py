@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from contracts.analysis import Group
 from contracts.errors import LimitExceeded
 from services.query.analysis.funnel.answer import previous
+from services.query.analysis.funnel.number import OTHER_GROUP, Number, Ranking
 from services.query.analysis.funnel.outcome import WHOLE, Evaluation, Key, Outcome
 from services.query.analysis.funnel.plan import Plan
 from services.query.analysis.funnel.reading import outcomes
@@ -17,15 +17,6 @@ from services.query.analysis.funnel.values import group_of, order, pack
 from services.query.resources import Query
 
 MAX_VALUES: Final = 1_000_000
-OTHER: Final = Group(other=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Of a breakdown: the packed values that have a group, greatest first, and those that are folded into `other`."""
-
-    shown: tuple[bytes, ...]
-    folded: frozenset[bytes]
 
 
 async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summary]]:
@@ -53,13 +44,13 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
     groups: list[tuple[Group | None, Summary]] = [
         (group_of(value), tally.summary()) for value, tally in tallies.items()
     ]
-    if not ranking.folded:
+    if not ranking.folds:
         return groups
     if not folds:
         async for found in outcomes(query, plan, Evaluation(plan, shown=ranking.shown)):
             for outcome in found:
                 other.add(outcome)
-    return [*groups, (OTHER, other.summary())]
+    return [*groups, (OTHER_GROUP, other.summary())]
 
 
 async def rank(query: Query, plan: Plan) -> Ranking:
@@ -78,17 +69,7 @@ async def rank(query: Query, plan: Plan) -> Ranking:
             raise LimitExceeded(f"the breakdown has over {MAX_VALUES} values: take buckets, or a field with fewer")
     ranked = sorted(entered, key=lambda value: (-entered[value], order(value)))
     limit = plan.request.breakdown.limit
-    return Ranking(tuple(ranked[:limit]), frozenset(ranked[limit:]))
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """One number of an answer; `interval`: of the trend."""
-
-    step: int
-    dropped: bool
-    group: Group | None
-    interval: int | None
+    return Ranking(tuple(ranked[:limit]), len(ranked) > limit, frozenset(ranked[limit:]))
 
 
 async def behind(query: Query, plan: Plan, number: Number) -> list[Key]:
@@ -105,7 +86,7 @@ async def behind(query: Query, plan: Plan, number: Number) -> list[Key]:
             ranking = await rank(query, plan)
             wanted = ranking.folded
             assert plan.request.breakdown is not None
-            if ranking.folded and plan.request.breakdown.attribution == "all_events":
+            if ranking.folds and plan.request.breakdown.attribution == "all_events":
                 wanted = {WHOLE}
                 evaluation = Evaluation(plan, shown=ranking.shown, trends=number.interval is not None)
     found: set[Key] = set()

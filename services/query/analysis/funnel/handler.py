@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.analysis import Group
+from contracts.analysis import ActorsPage, Group
 from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.funnel import FunnelActorsRequest, FunnelRequest
@@ -11,17 +11,18 @@ from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis import buckets
 from services.query.analysis.delivery import delivered
-from services.query.analysis.funnel import exactly
+from services.query.analysis.funnel import exactly, quickly
 from services.query.analysis.funnel.answer import result_of, table_of
 from services.query.analysis.funnel.checks import check_actors
-from services.query.analysis.funnel.exactly import Number
+from services.query.analysis.funnel.disjoint import suits
+from services.query.analysis.funnel.number import Number
 from services.query.analysis.funnel.plan import Plan, settle
 from services.query.analysis.funnel.rows import rows_sql
 from services.query.analysis.funnel.summary import Summary
-from services.query.analysis.listing import page_of
+from services.query.analysis.listing import actors_page, page_of
 from services.query.analysis.nested import under
 from services.query.cursor import Cursor
-from services.query.resources import Resources
+from services.query.resources import Query, Resources
 
 
 async def funnel(resources: Resources, request: FunnelRequest, context: RequestContext) -> Answer:
@@ -37,7 +38,7 @@ async def funnel(resources: Resources, request: FunnelRequest, context: RequestC
     if plan.empty:
         groups = [] if request.breakdown is not None else [(None, Summary.empty(plan.rules.steps, plan.intervals))]
     else:
-        groups = await exactly.summaries(query, plan)
+        groups = await (quickly if suits(request) else exactly).summaries(query, plan)
     result = result_of(plan, groups, query.facts(plan.frame.as_of))
     cache = resources.cache_policy(
         request,
@@ -61,11 +62,23 @@ async def funnel_actors(resources: Resources, request: FunnelActorsRequest, cont
         plan = await _settled(resources, request.query, context, page=after)
     number = Number(request.step, request.dropped, request.group, _interval(request, plan))
     query = resources.query(context, plan.frame)
-    with under("/query"):
-        keys = [] if plan.empty else await exactly.behind(query, plan, number)
-    page = await page_of(query, plan.frame, plan.subject, request, keys=keys, limit=request.limit, after=after)
+    page = await _page(query, plan, request, number, after)
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=plan.reads)
     return Answer(encode(page), cache=cache)
+
+
+async def _page(
+    query: Query, plan: Plan, request: FunnelActorsRequest, number: Number, after: Cursor | None
+) -> ActorsPage:
+    if suits(plan.request) and not plan.empty:
+        with under("/query"):
+            selection = await quickly.selection(query, plan, number)
+        return await actors_page(
+            query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
+        )
+    with under("/query"):
+        keys = [] if plan.empty else await exactly.behind(query, plan, number)
+    return await page_of(query, plan.frame, plan.subject, request, keys=keys, limit=request.limit, after=after)
 
 
 async def _settled(

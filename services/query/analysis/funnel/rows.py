@@ -31,7 +31,7 @@ def rows_sql(plan: Plan) -> str:
     layout = Layout.of(plan)
     columns: dict[str, Column] = {}
     if layout.held:
-        columns["held"] = lambda scope: packed_whole(_holding(plan, scope))
+        columns["held"] = lambda scope: held_of(plan, scope)
     if layout.value:
         columns["value"] = lambda scope: packed(_values(plan, scope))
         # Which of simultaneous events comes first decides only whose values count.
@@ -56,10 +56,10 @@ def _bits(series: range) -> str:
     return " + ".join(terms) if terms else "toUInt32(0)"
 
 
-def _holding(plan: Plan, scope: Scope) -> list[str]:
-    return [
-        compile_field(name, scope, pointer=f"/holding/{index}").text for index, name in enumerate(plan.request.holding)
-    ]
+def held_of(plan: Plan, scope: Scope) -> str:
+    """Return SQL of the values of `holding`, packed; NULL when an event lacks one."""
+    fields = enumerate(plan.request.holding)
+    return packed_whole([compile_field(name, scope, pointer=f"/holding/{index}").text for index, name in fields])
 
 
 def _values(plan: Plan, scope: Scope) -> list[str]:
