@@ -114,6 +114,9 @@ class Samples:
         self.world = of
         self.count = rng.choice((1, 2, 2, 3, 3, 3, 4, 4, 5))
         self.order = rng.choice(("ordered", "ordered", "ordered", "strict", "any"))
+        self.plain = rng.random() < 0.4
+        """Steps are names, and little else is said: what services are tempted to answer by shorter ways."""
+        self.names = rng.sample((*NAMES, "x"), 4)
         self.broad = 1 if self.count > 3 else 2
         """How many more steps may mean nearly every event: choices of events to steps grow with the power of them."""
 
@@ -121,10 +124,10 @@ class Samples:
         """Return a request."""
         rng = self.rng
         request: dict[str, Any] = {"steps": [self.step() for _ in range(self.count)], "order": self.order}
-        if self.count > 1 and rng.random() < 0.5:
+        if self.count > 1 and rng.random() < (0.1 if self.plain else 0.5):
             request["exclusions"] = [self.exclusion() for _ in range(rng.choice((1, 1, 2)))]
             request["effect"] = rng.choice(("stop", "disqualify", "disqualify"))
-        elif self.order == "ordered" and rng.random() < 0.4:
+        elif self.order == "ordered" and rng.random() < (0.1 if self.plain else 0.4):
             for step in request["steps"][1:]:
                 step["optional"] = rng.random() < 0.5
         tables = {
@@ -140,7 +143,7 @@ class Samples:
         }
         if tables & set(NAMED) and rng.random() < 0.15:
             request["analyse_by"] = "properties.order"
-        if rng.random() < 0.25:
+        if rng.random() < (0.1 if self.plain else 0.3):
             request["holding"] = rng.sample(self.fields(tables), rng.choice((1, 1, 2)))
         if rng.random() < 0.25:
             request["where"] = self.predicate(tables)
@@ -156,7 +159,9 @@ class Samples:
         return request
 
     def step(self) -> dict[str, Any]:
-        """Return a step: a series with or without a label."""
+        """Return a step: a series with or without a label; plain ones are mostly of different names."""
+        if self.plain:
+            return {"names": [self.names.pop() if self.names and self.rng.random() < 0.8 else self.rng.choice(NAMES)]}
         step = self.series()
         return step | {"label": "Step"} if self.rng.random() < 0.1 else step
 
