@@ -91,9 +91,7 @@ class Funnel:
         excluding = [self._meant(exclusion) for exclusion in exclusions]
         found: dict[Key, list[Act]] = {}
         for key, event in self.pairs:
-            if event["table"] not in tables or not self.start <= event["timestamp"] < self.horizon:
-                continue
-            if not all(series.holds(asked, event, as_of=self.as_of, zone=self.zone) for asked in self._asked):
+            if event["table"] not in tables or not self.reads(event):
                 continue
             id = series.id_of(event)
             act = Act(
@@ -107,6 +105,12 @@ class Funnel:
             )
             found.setdefault(key, []).append(act)
         return {key: sorted(acts, key=lambda act: act.place) for key, acts in found.items()}
+
+    def reads(self, event: Event) -> bool:
+        """Tell whether an event lies in the time that the funnel reads, and passes what is asked of every event."""
+        return self.start <= event["timestamp"] < self.horizon and all(
+            series.holds(asked, event, as_of=self.as_of, zone=self.zone) for asked in self._asked
+        )
 
     @property
     def _asked(self) -> list[Mapping[str, Any]]:

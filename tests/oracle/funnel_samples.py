@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.oracle import funnel_answer, histories, series, timerange
+from tests.oracle import funnel_answer, histories, series, session, timerange
 from tests.oracle.events import Event
 from tests.oracle.funnel import Funnel
 
@@ -77,10 +77,10 @@ def settled(request: dict[str, Any], of: World) -> Funnel:
     week_start = request.get("week_start", of.settings["week_start"])
     as_of = datetime.fromisoformat(request["as_of"])
     start, end = (moment(text, as_of, zone) for text in (request["from"], request.get("to", request["as_of"])))
-    interval = request.get("trend")
-    return Funnel(
+    interval, by = request.get("trend"), request.get("analyse_by", "actor")
+    funnel = Funnel(
         request=request,
-        pairs=series.keyed(of.events, of.workspace, request.get("analyse_by", "actor")),
+        pairs=series.keyed(of.events, of.workspace, "actor" if by == "session" else by),
         start=start,
         end=end,
         as_of=as_of,
@@ -88,6 +88,7 @@ def settled(request: dict[str, Any], of: World) -> Funnel:
         intervals=funnel_answer.intervals(start, end, interval, zone, week_start) if interval else (),
         internal=of.settings.get("internal_users"),
     )
+    return replace(funnel, pairs=session.keyed(funnel.pairs, seen=funnel.reads)) if by == "session" else funnel
 
 
 def moment(text: str, as_of: datetime, zone: str) -> int:
@@ -130,9 +131,8 @@ class Samples:
         elif self.order == "ordered" and rng.random() < (0.1 if self.plain else 0.4):
             for step in request["steps"][1:]:
                 step["optional"] = rng.random() < 0.5
-        tables = {
-            table for one in (*request["steps"], *request.get("exclusions", ())) for table in series.tables_of(one)
-        }
+        meant = (*request["steps"], *request.get("exclusions", ()))
+        tables = {table for one in meant for table in series.tables_of(one)}
         request |= self.range()
         request |= {
             "window": self.window(),
@@ -143,6 +143,8 @@ class Samples:
         }
         if tables & set(NAMED) and rng.random() < 0.15:
             request["analyse_by"] = "properties.order"
+        if tables & set(NAMED) and all("occurrence" not in one for one in meant) and rng.random() < 0.15:
+            request["analyse_by"] = "session"
         if rng.random() < (0.1 if self.plain else 0.3):
             request["holding"] = rng.sample(self.fields(tables), rng.choice((1, 1, 2)))
         if rng.random() < 0.25:
@@ -198,7 +200,7 @@ class Samples:
         """Return seconds: round ones, or exactly what lies between two events of one history."""
         one = self.rng.choice(self.world.events)
         history = one["message_id"].split(".")[0]
-        apart = {
+        apart: set[int] = {
             abs(event["timestamp"] - one["timestamp"])
             for event in self.world.events
             if event["message_id"].split(".")[0] == history
