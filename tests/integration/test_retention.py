@@ -434,3 +434,22 @@ async def test_lists_of_cells_that_are_not_there_are_refused(api: Api, changes: 
     await api.write(SHOP)
     answer = await api.call("/query/retention/actors", {"query": WEEK, "row": "2026-03-02", "k": 1} | changes)
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, pointer), answer.body
+
+
+async def test_sessions_can_be_counted_where_starts_and_returns_fall_into_one(api: Api) -> None:
+    hour = 1 / 24
+    await api.write(
+        history(
+            ("ann", 0.5, "visit"),
+            ("ann", 0.5 + hour / 3, "scroll"),
+            ("ann", 0.5 + hour * 2 / 3, "scroll"),
+            ("ann", 0.5 + hour, "buy"),
+            ("bob", 0.5, "visit"),
+            ("bob", 0.5 + hour, "buy"),
+        )
+    )
+    body = {"period": "hour", "periods": 2, "from": "2026-03-02T12:00:00Z", "to": "2026-03-02T13:00:00Z"}
+    assert counts(await ask(api, **body)) == [[2, 2]]
+    assert counts(await ask(api, **body, analyse_by="session")) == [[2, 1]], "bob's session was over"
+    first = await ask(api, **body, analyse_by="session", cohorts="first_time")
+    assert counts(first) == [[2, 1]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -174,6 +175,7 @@ class _Moments:
         return self._rng.randrange(self._first, self._last)
 
 
+@cache
 def clock_changes(start: datetime, end: datetime, zone: ZoneInfo) -> list[int]:
     """Return the instants (milliseconds) in [start, end) at which the offset of a zone changes."""
     found = []

@@ -85,9 +85,10 @@ def retention(
             continue
         if series.id_of(event) in returns:
             back.setdefault(key, []).append(event)
-        for row in range(len(rows)):
-            if series.id_of(event) in starts and bounds[row] <= event["timestamp"] < bounds[row + 1]:
-                entries.setdefault((key, row), event)
+        if series.id_of(event) in starts:
+            for row in range(len(rows)):
+                if bounds[row] <= event["timestamp"] < bounds[row + 1]:
+                    entries.setdefault((key, row), event)
 
     breakdown = request.get("breakdown")
     parts = breakdown["by"] if breakdown else []
