@@ -28,16 +28,16 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "session": {"table": "track"},
     "trends": {"series": [A | {"measure": "actors"}]},
     "paths": {"table": "track"},
-    "lifecycle": {"series": A, "period": "day"},
-    "stickiness": {"series": A, "period": "day"},
+    "lifecycle": {"series": [A], "period": "day"},
+    "stickiness": {"series": [A], "period": "day"},
 }
 """One request for each analysis."""
 SERIES = {
     "funnel": "/steps/0",
     "retention": "/start",
     "trends": "/series/0",
-    "lifecycle": "/series",
-    "stickiness": "/series",
+    "lifecycle": "/series/0",
+    "stickiness": "/series/0",
 }
 """Where the first series of those that have one stands."""
 
