@@ -2,20 +2,26 @@
 
 The engine's readonly=1 keeps such a connection from writing and from changing settings. It does not stop functions
 that read files or call out, so those are refused by the names the engine itself reads in the text (EXPLAIN AST: nothing
-is resolved or executed), never by a second parser's opinion of it.
+is resolved or executed), never by a second parser's opinion of it. A user confined to some tables may run a SELECT over
+these, or EXPLAIN one, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from .engine import Connection
 from .errors import ServerError
 from .statements import Kind, Statement
+from .tokens import literal, scan
+from .users import User
 
 _ROOTS = ("Select", "Describe", "Explain", "Exists", "Show")
 _FUNCTION = re.compile(r"^\s*Function (\S+)")
+_TABLE = re.compile(r"^\s*TableIdentifier (.+?)(?: \(alias .*\))?$")
+_RESOLVED = re.compile(r"^\s*TABLE id: \d+,(?: alias: .*,)? table_name: (.*?)(?:, final: .*|, sample_.*)?$")
 
 _TABLE_FUNCTIONS = frozenset(
     ["numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "null", "format"]
@@ -25,23 +31,93 @@ _TABLE_FUNCTIONS = frozenset(
 _SCALARS = re.compile(r"^(file|dict\w*|joinget\w*|ai\w+|filesystem\w*|catboost\w*|getclienthttpheader)$")
 """Functions over files, dictionaries, Join tables, remote models and the machine."""
 
+_MEMBERSHIP = re.compile(r"^\s*Function (?:global)?(?:not)?(?:null)?in(?:ignoreset)?\b", re.IGNORECASE)
+_EXPLAINED = re.compile(r"^Explain EXPLAIN(?: AST| QUERY TREE| PLAN)?(?: \(children \d+\))?$")
 
-def check(connection: Connection, statement: Statement, table_functions: frozenset[str]) -> None:
-    """Raises ServerError 164, or 446 with the function's name. Blocks: call it through ``Engine.run``."""
+
+def check(connection: Connection, statement: Statement, table_functions: frozenset[str], user: User) -> None:
+    """Raises ServerError 164, 446 with the function's name, or 497 with the table's. Blocks: call it through
+    ``Engine.run``."""
     kind, count = connection.classify(statement.sql)
     if statement.kind not in (Kind.SELECT, Kind.READ) or kind not in ("READ_ONLY", "UNKNOWN") or count > 1:
         raise _readonly()
-    rows = connection.execute("EXPLAIN AST " + statement.sql, "JSONCompactEachRow")
-    lines = [str(json.loads(row)[0]) for row in rows.splitlines()]
+    lines = _explain(connection, "AST", statement.sql)
     if not lines or not lines[0].startswith(_ROOTS):
         raise _readonly()
     if any(line.strip() == "Set" for line in lines):
         raise ServerError(164, "Cannot modify settings in readonly mode")
+    # The engine does not say what a transformer applies, and it may be any function.
+    if any(line.strip().startswith("ColumnsApplyTransformer") for line in lines):
+        raise ServerError(446, "APPLY is not allowed for a read-only user")
     for line in lines:
         found = _FUNCTION.match(line)
-        if found and ((name := found[1].lower()) in table_functions - _TABLE_FUNCTIONS or _SCALARS.match(name)):
+        if found is None or found[1] in user.functions:
+            continue
+        if (name := found[1].lower()) in table_functions - _TABLE_FUNCTIONS or _SCALARS.match(name):
             raise ServerError(446, f"Function {found[1]} is not allowed for a read-only user")
+    if user.tables is not None:
+        _confine(connection, statement, lines, user.tables)
+
+
+def _confine(connection: Connection, statement: Statement, lines: list[str], tables: frozenset[str]) -> None:
+    """Refuse a statement over other tables. First by what the text names, because resolving runs scalar sub-queries and
+    shows their values alone; then by what the names resolved to."""
+    if not lines[0].startswith("Select") and not _EXPLAINED.match(lines[0]):
+        raise _readonly()
+    named = {found[1] for line in lines if (found := _TABLE.match(line))}
+    for name in sorted(named):
+        if "." in name and name not in tables:
+            raise _not_granted(name)
+    loose = ", ".join(literal(name) for name in sorted(named) if "." not in name)
+    if loose:
+        condition = f"database = currentDatabase() AND name IN ({loose})"
+        answer = connection.execute(f"SELECT concat(database, '.', name) FROM system.tables WHERE {condition}", "TSV")
+        for name in answer.decode("utf-8", "surrogateescape").splitlines():
+            if name not in tables:
+                raise _not_granted(name)
+    if any(_names_a_table(lines)):
+        raise ServerError(497, "Not enough privileges: the right side of IN must be values or a SELECT")
+    for line in _explain(connection, "QUERY TREE", _explained(statement)):
+        resolved = _RESOLVED.match(line)
+        # A SELECT without FROM reads system.one to the engine; whoever names it has been refused above.
+        if resolved is not None and resolved[1] not in tables | {"system.one"}:
+            raise _not_granted(resolved[1])
+
+
+def _names_a_table(lines: list[str]) -> Iterator[bool]:
+    """For each IN: whether its right side is a bare name, which the engine takes for a table."""
+    for at, line in enumerate(lines):
+        if not _MEMBERSHIP.match(line):
+            continue
+        depth = len(line) - len(line.lstrip(" "))
+        arguments: list[str] = []
+        for below in lines[at + 1 :]:
+            level = len(below) - len(below.lstrip(" "))
+            if level <= depth:
+                break
+            if level == depth + 2:
+                arguments.append(below.strip())
+        yield any(each.startswith(("Identifier", "TableIdentifier")) for each in arguments[1:2])
+
+
+def _explained(statement: Statement) -> str:
+    """The SELECT of a SELECT or of an EXPLAIN."""
+    if statement.kind is Kind.SELECT:
+        return statement.sql
+    for token in scan(statement.sql):
+        if token.is_word("SELECT", "WITH", "FROM") or token.text == "(":
+            return statement.sql[token.start :]
+    raise _readonly()
+
+
+def _explain(connection: Connection, what: str, sql: str) -> list[str]:
+    rows = connection.execute(f"EXPLAIN {what} {sql}", "JSONCompactEachRow")
+    return [str(json.loads(row)[0]) for row in rows.splitlines()]
 
 
 def _readonly() -> ServerError:
     return ServerError(164, "Cannot execute query in readonly mode.")
+
+
+def _not_granted(name: str) -> ServerError:
+    return ServerError(497, f"Not enough privileges: to read {name} it must be granted")

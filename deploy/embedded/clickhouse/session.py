@@ -70,13 +70,16 @@ class Session:
     ) -> AsyncIterator[tuple[Statement, Running]]:
         """A query from its classification to its end: allowed, set up, registered and killable meanwhile."""
         statement = parse(sql)
+        wanted = self._wanted(settings)
+        if self._sealed and wanted != self._sent:
+            await self.close()  # nothing changes the settings of a sealed connection any more
         connection = await self._connected()
-        await self._apply(connection, settings, parameters)
+        await self._apply(connection, wanted, parameters)
         if self.user.readonly:
             if not self._sealed:
                 await self._engine.run(connection.execute, "SET readonly = 1")
                 self._sealed = True
-            await self._engine.run(guard.check, connection, statement, self._engine.table_functions)
+            await self._engine.run(guard.check, connection, statement, self._engine.table_functions, self.user)
         running = Running(query_id or str(uuid.uuid4()), self.user.name, sql, connection)
         self._registry.add(running)
         try:
@@ -152,9 +155,8 @@ class Session:
             raise
         return connection
 
-    async def _apply(self, connection: Connection, settings: dict[str, Setting], parameters: dict[str, str]) -> None:
+    async def _apply(self, connection: Connection, wanted: dict[str, str], parameters: dict[str, str]) -> None:
         """Bring the engine connection to the settings and parameters of this query."""
-        wanted = self._wanted(settings)
         if wanted != self._sent:
             change = {name: self._settings.get(name, "DEFAULT") for name in self._sent if name not in wanted}
             change |= {name: value for name, value in wanted.items() if self._sent.get(name) != value}
@@ -165,17 +167,20 @@ class Session:
             await self._engine.run(connection.execute, set_statement(values))
 
     def _wanted(self, settings: dict[str, Setting]) -> dict[str, str]:
+        """The settings to set for a query, as literals; ServerError 164 for one that a read-only user may not send."""
         wanted = {}
         for name, setting in settings.items():
             known = name in self._engine.settings
             if name == TAG_SETTING or (not known and not setting.important):
                 continue
-            if self.user.readonly and setting.value != self.user.settings.get(name):
-                raise ServerError(164, f"Cannot modify '{name}' setting in readonly mode")
+            if self.user.readonly and name not in self.user.sendable:
+                if setting.value != self.user.settings.get(name):
+                    raise ServerError(164, f"Cannot modify '{name}' setting in readonly mode")
+                continue
             if not known:
                 raise ServerError(115, f"Unknown setting '{name}'")
             wanted[_checked(name)] = literal(setting.value)
-        return {} if self.user.readonly else wanted
+        return wanted
 
 
 def _checked(name: str) -> str:

@@ -1,4 +1,8 @@
-"""Users from a JSON file: name, password, whether read-only, and settings fixed for their queries."""
+"""Users from a JSON file: name, password, settings fixed for their queries, whether read-only.
+
+A read-only user may be confined to some `tables` (full names), let use some `functions` that its kind may not, and let
+send some settings with its queries (`sendable`): those hold for that query, and its text changes none.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ class User:
     password: str = field(repr=False)
     readonly: bool = False
     settings: dict[str, str] = field(default_factory=dict)
+    sendable: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
+    tables: frozenset[str] | None = None
 
 
 class Users:
@@ -46,7 +53,18 @@ def load(path: Path) -> Users:
 def _user(path: Path, entry: object) -> User:
     if not isinstance(entry, dict) or not {"name", "password"} <= set(entry):
         raise ValueError(f"{path}: a user needs a name and a password")
-    if unknown := set(entry) - {"name", "password", "readonly", "settings"}:
+    if unknown := set(entry) - {"name", "password", "readonly", "settings", "sendable", "functions", "tables"}:
         raise ValueError(f"{path}: unknown field {sorted(unknown)[0]} of user {entry['name']}")
     settings = {str(name): str(value) for name, value in dict(entry.get("settings", {})).items()}
-    return User(str(entry["name"]), str(entry["password"]), bool(entry.get("readonly", False)), settings)
+    readonly = bool(entry.get("readonly", False))
+    if not readonly and set(entry) & {"sendable", "functions", "tables"}:
+        raise ValueError(f"{path}: sendable, functions and tables are for read-only users, not for {entry['name']}")
+    return User(
+        str(entry["name"]),
+        str(entry["password"]),
+        readonly,
+        settings,
+        sendable=frozenset(map(str, entry.get("sendable", ()))),
+        functions=frozenset(map(str, entry.get("functions", ()))),
+        tables=frozenset(map(str, entry["tables"])) if "tables" in entry else None,
+    )

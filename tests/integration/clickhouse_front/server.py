@@ -21,6 +21,14 @@ ROOT = Path(__file__).parents[3]
 USERS = [
     {"name": "cdp", "password": "secret"},
     {"name": "reader", "password": "look", "readonly": True, "settings": {"max_execution_time": "30"}},
+    {
+        "name": "tenant",
+        "password": "own",
+        "readonly": True,
+        "sendable": ["additional_table_filters", "max_result_rows"],
+        "functions": ["dictGetOrDefault"],
+        "tables": ["default.confined_events"],
+    },
 ]
 
 
