@@ -10,11 +10,13 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
+import nats
 import pytest
 
-from contracts.errors import CdpError, LimitExceeded
-from contracts.lists import ActorList, ListActors, ListCreate, ListsList, ListSource
+from contracts.errors import CdpError, LimitExceeded, NotFound
+from contracts.lists import ActorList, ListActors, ListCreate, ListDelete, ListGet, ListsList, ListSource
 from services.kit.clickhouse import ClickHouse
+from services.kit.client import Client
 from services.kit.service import RequestContext, Service
 from services.query.main import build
 from services.query.saved import list_sources, list_store
@@ -281,6 +283,23 @@ async def test_a_cursor_of_something_else_is_a_400(shop: Api, cursor: str) -> No
     kept = await _kept(shop)
     for path in (f"/lists/{kept['id']}/actors?cursor={cursor}", f"/lists?cursor={cursor}"):
         assert (await shop.call(path, method="GET")).status == 400
+
+
+async def test_lists_are_made_and_read_over_nats(shop: Api) -> None:
+    connection = await nats.connect(shop.settings.nats_url)
+    try:
+        async with Client(connection, shop.workspace, principal="somebody") as client:
+            made = await client.call("query.lists_create", _request())
+            assert (made.size, made.created_by) == (9, "somebody")
+            page = await client.call("query.lists_actors", ListActors(id=made.id, limit=5))
+            rest = await client.call("query.lists_actors", ListActors(id=made.id, cursor=page.next_cursor))
+            assert len({*page.data, *rest.data}) == page.total == 9
+            assert (await client.call("query.lists_list", ListsList())).data == (made,)
+            assert await client.call("query.lists_delete", ListDelete(id=made.id)) == made
+            with pytest.raises(NotFound):
+                await client.call("query.lists_get", ListGet(id=made.id))
+    finally:
+        await connection.close()
 
 
 def _request(to: str = "2026-02-01") -> ListCreate:

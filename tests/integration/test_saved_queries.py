@@ -410,6 +410,42 @@ async def test_characters_of_every_kind_come_back_as_they_were(api: Api) -> None
     assert got["name"] == "\u202e\U0001f469\u200d\U0001f680 \x01"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name": "\xff"}',
+        b'{"definition": {"names": ["\xff"]}}',
+        b'{"definition": {"names": ["\\ud800"]}}',
+        b'{"definition": {"limit": 1, "limit": 2}}',
+        b'{"definition": {"limit": NaN}}',
+        b'{"definition": ' + b'{"op":"not","item":' * 5_000 + b"1" + b"}" * 5_000 + b"}",
+        b"[" * 100_000,
+        b"\xef\xbb\xbf{}",
+        b"null",
+        b"7",
+        b'"text"',
+        b"{",
+        b"{}{}",
+    ],
+    ids=lambda body: ascii(body[:40]),
+)
+async def test_a_body_that_cannot_be_is_a_400_whatever_it_is_sent_to(api: Api, body: bytes) -> None:
+    saved = await _save(api)
+    for method, path in [("POST", "/queries"), ("POST", "/lists"), *_PATHS]:
+        if method in ("POST", "PUT"):
+            answer = await api.call(path.format(saved["id"]), body, method=method, **{"If-Match": '"1"'})
+            assert answer.status == 400, (path, answer.body)
+    assert (await _get(api, f"/queries/{saved['id']}")).json == saved
+
+
+async def test_a_body_must_say_what_it_is_where_there_is_one(api: Api) -> None:
+    saved = await _save(api)
+    url, headers = f"{api.url}/queries/{saved['id']}/run", {"X-Workspace-Id": str(api.workspace)}
+    for data, status in ((b"{}", 415), (b"", 200), (None, 200)):
+        async with api.http.post(url, data=data, headers=headers, skip_auto_headers=["Content-Type"]) as answer:
+            assert answer.status == status
+
+
 def test_every_operation_on_a_saved_thing_is_tried_with_ids_that_are_none() -> None:
     prefixes = ("/queries/{id}", "/lists/{id}")
     there = {
