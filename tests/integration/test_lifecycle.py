@@ -284,3 +284,22 @@ async def test_only_ranges_that_are_over_and_of_unresolved_ids_are_closed(api: A
         assert policy["start"] is None  # a first event may have come at any time
     await connection.close()
     assert closed == [True, True, False]
+
+
+async def test_a_session_lives_once(api: Api) -> None:
+    """Two visits a day, one of them over midnight: the part after it returns."""
+    times = ("2026-01-05T09:00", "2026-01-05T09:10", "2026-01-05T23:50", "2026-01-06T00:05", "2026-01-06T09:00")
+    await api.write([order("u", at) for at in times])
+    (line,) = await lifecycle(api, analyse_by="session")
+    assert counts(line) == [[2, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 2, 0]]
+    body = {"query": SERIES | RANGE | {"analyse_by": "session"}, "period": "2026-01-06", "state": "returning"}
+    (listed,) = await everyone(api, api.workspace, "/query/lifecycle/actors", body)
+    assert listed["actor"] == {"kind": "user", "id": "u"}
+
+
+async def test_ids_that_the_workspace_blocks_are_nobody(api: Api) -> None:
+    await api.write([*days("u", [5]), *days("test", [5])])
+    assert (await lifecycle(api))[0]["new"] == [2, 0, 0, 0]
+    put = await api.call("/workspace", {"blocked_ids": ["test"]}, method="PUT")
+    assert put.status == 200, put.body
+    assert (await lifecycle(api))[0]["new"] == [1, 0, 0, 0]
