@@ -18,7 +18,7 @@ State: TypeAlias = Literal["new", "returning", "resurrecting", "dormant"]
 
 
 class LifecycleRequest(Message, frozen=True, kw_only=True):
-    """Whose activity begins, goes on, begins again, ends. `period`: how long an activity lasts."""
+    """Who is new, stays, comes back, stays away, period by period. Each series is answered by itself."""
 
     series: Annotated[tuple[Series, ...], Meta(min_length=1, max_length=10)]
     period: Period = "day"
