@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.analysis import Membership, Series
+from contracts.analysis import Series
 from contracts.common import expand_tables
 from contracts.errors import InvalidRequest
-from contracts.retention import RetentionRequest
+from contracts.retention import RetentionBreakdown, RetentionRequest
 from services.kit.predicates import check_field, check_predicate
-from services.query.analysis.breakdown import check_breakdown
+from services.query.analysis.breakdown import check_breakdown, check_part
 from services.query.analysis.retention.plan import Plan, series_of
 from services.query.analysis.source import check_series, tables_of
 
@@ -35,7 +35,7 @@ def check(request: RetentionRequest) -> None:
     if request.breakdown is not None:
         check_breakdown(request.breakdown, expand_tables(start.table), "/breakdown")
         if request.breakdown.holding:
-            _check_held(request, returns)
+            _check_held(request.breakdown, returns)
 
 
 def _check_columns(request: RetentionRequest) -> None:
@@ -53,13 +53,9 @@ def _check_columns(request: RetentionRequest) -> None:
         raise InvalidRequest.at("/min_occurrences", "is of one period or bracket: not with on_or_after")
 
 
-def _check_held(request: RetentionRequest, returns: Series) -> None:
-    assert request.breakdown is not None
-    tables = expand_tables(returns.table)
-    for index, part in enumerate(request.breakdown.by):
-        if isinstance(part, Membership):
-            continue
-        check_field(part if isinstance(part, str) else part.field, tables, f"/breakdown/by/{index}")
+def _check_held(breakdown: RetentionBreakdown, returns: Series) -> None:
+    for index, part in enumerate(breakdown.by):
+        check_part(part, expand_tables(returns.table), f"/breakdown/by/{index}")
 
 
 def check_size(plan: Plan) -> None:
