@@ -1,0 +1,106 @@
+"""Wall 1, first half: every node of a parsed statement is one of those allowed, and calls only allowed functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlglot import exp
+
+from services.query.sql import refused
+from services.query.sql.functions import is_allowed
+from services.query.sql.nodes import CALLS, NAMES, NODES, PARTS, TYPES
+
+TABLE_FUNCTIONS: Final = frozenset(("numbers", "view"))
+MAX_NUMBERS: Final = 1_000_000
+"""Rows that `numbers(…)` may make."""
+_PARTS: Final = {
+    "into": "INTO",
+    "settings": "SETTINGS",
+    "format": "FORMAT",
+    "sample": "SAMPLE",
+    "locks": "FOR UPDATE",
+    "hint": "a hint",
+    "db": "a database before a table's name",
+    "catalog": "a database before a table's name",
+    "laterals": "LATERAL",
+    "pivots": "PIVOT",
+    "materialized": "MATERIALIZED",
+    "connect": "CONNECT BY",
+}
+_SCALARS_ALONE: Final = (exp.Column, exp.Dot, exp.Identifier, exp.Placeholder, exp.Table)
+
+
+def check(text: str, root: exp.Expr) -> None:
+    """Refuse the first thing, in reading order as far as places are known, that is not allowed.
+
+    Raises:
+        InvalidRequest: names the construct and its line and column.
+    """
+    problems = list(_problems(root))
+    if not problems:
+        return
+    placed = [(refused.offset_of(node), message) for node, message in problems]
+    first = min(placed, key=lambda each: len(text) if each[0] is None else each[0])
+    raise refused.at(text, *first)
+
+
+def _problems(root: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
+    for node in root.walk():
+        kind = type(node)
+        if kind not in NODES:
+            yield node, f"{NAMES.get(kind, kind.__name__)} is not supported"
+            continue
+        allowed = PARTS.get(kind)
+        for part, value in node.args.items() if allowed is not None else ():
+            if value and part not in allowed:  # type: ignore[operator]
+                yield _first(value, node), f"{_PARTS.get(part, part.upper())} is not supported here"
+        if isinstance(node, CALLS):
+            yield from _call(node)
+        elif isinstance(node, exp.In):
+            yield from _membership(node)
+        elif isinstance(node, exp.DataType):
+            yield from _type(node)
+
+
+def _first(value: object, node: exp.Expr) -> exp.Expr:
+    found = value[0] if isinstance(value, list) else value
+    return found if isinstance(found, exp.Expr) else node
+
+
+def _call(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
+    name = node.name
+    if isinstance(node.parent, exp.Table) and node.arg_key == "this":
+        if name not in TABLE_FUNCTIONS:
+            yield node, f"the table function {name}() is not available"
+        elif name == "numbers":
+            yield from _numbers(node)
+    elif not is_allowed(name):
+        yield node, f"the function {name}() is not available"
+
+
+def _numbers(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
+    values = [each for each in node.expressions if isinstance(each, exp.Literal) and each.this.isdigit()]
+    if len(values) != len(node.expressions) or not 1 <= len(values) <= 2:
+        yield node, "numbers() takes one or two whole numbers, written as such"
+    elif int(values[-1].this) > MAX_NUMBERS or int(values[0].this) > 2**63:
+        yield node, f"numbers() makes at most {MAX_NUMBERS:,} rows"
+
+
+def _membership(node: exp.In) -> Iterator[tuple[exp.Expr, str]]:
+    """The right side of IN is a list of values or a SELECT: a bare name there is a table to the engine."""
+    field = node.args.get("field")
+    listed = [field] if field is not None else node.expressions
+    for each in listed:
+        value = each.unnest()
+        name = value.name if isinstance(value, _SCALARS_ALONE) else None
+        if name is not None and not isinstance(value, exp.Placeholder):
+            yield each, f"IN {name}: write IN (SELECT … FROM {name}), or has(array, value) for an array"
+        elif field is not None and not isinstance(value, exp.Array | exp.Tuple | exp.Literal | exp.Placeholder):
+            yield each, "the right side of IN must be a list of values or a SELECT"
+
+
+def _type(node: exp.DataType) -> Iterator[tuple[exp.Expr, str]]:
+    name = node.this.value if isinstance(node.this, exp.DType) else str(node.this)
+    if name not in TYPES:
+        yield node, f"the type {name} is not available"
