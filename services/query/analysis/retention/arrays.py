@@ -7,14 +7,12 @@ from typing import Final
 
 from services.kit import sql
 from services.query.analysis import buckets
-from services.query.analysis.retention.events import breakdown_values, index_in, number, place, source_of
+from services.query.analysis.retention.events import breakdown_values, firsts, index_in, number, place, source_of
 from services.query.analysis.retention.groups import Groups
 from services.query.analysis.retention.plan import ROLLING, Plan
 from services.query.analysis.source import Column
 
 _NO_GROUP: Final = "toUInt16(0)"
-_NEVER: Final = 65_535
-"""No period's number."""
 _PERIOD: Final = 65_536
 """What a period's number is multiplied by to leave room for a group's."""
 
@@ -93,11 +91,7 @@ def _actors(plan: Plan, groups: Groups) -> str:
         f"SELECT actor, arrayMap(s -> {found}, arraySort(starts)) AS ordered, {_entries(plan)} AS entries "
         f"FROM ({gathered})"
     )
-    before = f"arrayPushFront(arrayPopBack(ordered.1), toUInt16({_NEVER}))"
-    return (
-        f"SELECT actor, arrayFilter((start, before) -> start.1 != before, ordered, {before}) AS rows, entries "
-        f"FROM ({ordered})"
-    )
+    return f"SELECT actor, {firsts('ordered')} AS rows, entries FROM ({ordered})"
 
 
 def _return(plan: Plan) -> str:

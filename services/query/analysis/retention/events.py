@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from contracts.analysis import Series
 from services.kit import sql
@@ -11,6 +12,9 @@ from services.kit.predicates import Scope, compile_field
 from services.query.analysis.breakdown import values
 from services.query.analysis.retention.plan import Plan
 from services.query.analysis.source import RANK, Column, Source, asked_of_all
+
+_NEVER: Final = 65_535
+"""No period's number."""
 
 
 def source_of(
@@ -55,6 +59,12 @@ def number(plan: Plan) -> Column:
     measure = plan.request.measure
     assert measure is not None
     return lambda scope: f"ifNull({compile_field(measure.field, scope, '/measure/field').number}, 0.)"
+
+
+def firsts(ordered: str) -> str:
+    """Return SQL of the first element of each period, of an ascending array of tuples that begin with a period."""
+    before = f"arrayPushFront(arrayPopBack({ordered}.1), toUInt16({_NEVER}))"
+    return f"arrayFilter((start, before) -> start.1 != before, {ordered}, {before})"
 
 
 def text_of(values: Sequence[str | None]) -> str:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from contracts.analysis import Group
 from contracts.errors import InvalidRequest
 from services.query.analysis import buckets
-from services.query.analysis.retention.events import breakdown_values, place, source_of
+from services.query.analysis.retention.events import breakdown_values, firsts, place, source_of
 from services.query.analysis.retention.plan import Plan
 from services.query.resources import Query
 
@@ -66,10 +66,12 @@ def ranking_sql(plan: Plan) -> str:
     assert breakdown is not None
     columns = {"held": breakdown_values(plan), "place": place}
     events = source_of(plan, [plan.start], start=plan.begin, end=plan.end_of_starts, columns=columns)
-    cohorts = (
-        f"SELECT argMin(held, (ts, place)) AS held FROM ({events}) WHERE s0 "
-        f"GROUP BY actor, {buckets.index_of('ts', plan.axis)}"
+    gathered = f"SELECT groupArray((ts, place, held)) AS starts FROM ({events}) WHERE s0 GROUP BY actor"
+    ordered = (
+        f"SELECT arrayMap(s -> ({buckets.index_of('s.1', plan.axis)}, s.3), arraySort(s -> (s.1, s.2), starts)) "
+        f"AS ordered FROM ({gathered})"
     )
+    cohorts = f"SELECT arrayJoin({firsts('ordered')}).2 AS held FROM ({ordered})"
     parts = [f"held.{number}" for number in range(1, len(breakdown.by) + 1)]
     order = ", ".join(f"{part} ASC NULLS FIRST" for part in parts)
     return (
