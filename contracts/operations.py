@@ -22,6 +22,9 @@ from contracts.funnel import FunnelActorsRequest, FunnelRequest, FunnelResult
 from contracts.lifecycle import ACTORS_EXAMPLES as LIFECYCLE_ACTORS_EXAMPLES
 from contracts.lifecycle import EXAMPLES as LIFECYCLE_EXAMPLES
 from contracts.lifecycle import LifecycleActorsRequest, LifecycleRequest, LifecycleResult
+from contracts.paths import ACTORS_EXAMPLES as PATHS_ACTORS_EXAMPLES
+from contracts.paths import EXAMPLES as PATHS_EXAMPLES
+from contracts.paths import PathsActorsRequest, PathsRequest, PathsResult
 from contracts.retention import ACTORS_EXAMPLES as RETENTION_ACTORS_EXAMPLES
 from contracts.retention import EXAMPLES as RETENTION_EXAMPLES
 from contracts.retention import RetentionActorsRequest, RetentionRequest, RetentionResult
@@ -327,6 +330,33 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="The actors active in so many periods",
         cache="query",
         examples=STICKINESS_ACTORS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="paths",
+        method="POST",
+        path="/query/paths",
+        request=PathsRequest,
+        response=PathsResult,
+        scope="query:read",
+        summary="What actors do one after the other within a session",
+        description="Nodes and edges of the ways through sessions, from an anchor, to one, or from the beginning.",
+        cache="query",
+        formats=("json", "csv"),
+        examples=PATHS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="paths_actors",
+        method="POST",
+        path="/query/paths/actors",
+        request=PathsActorsRequest,
+        response=ActorsPage,
+        scope="query:read",
+        summary="The actors behind a node or an edge of paths",
+        cache="query",
+        formats=("json", "csv"),
+        examples=PATHS_ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",

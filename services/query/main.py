@@ -14,6 +14,7 @@ from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.query.analysis.funnel.handler import funnel, funnel_actors
 from services.query.analysis.lifecycle.handler import lifecycle, lifecycle_actors
+from services.query.analysis.paths.handlers import paths, paths_actors
 from services.query.analysis.retention import retention, retention_actors
 from services.query.analysis.session.handlers import session, session_actors
 from services.query.analysis.session.listed import session_list
@@ -26,6 +27,7 @@ from services.query.resources import Resources
 from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
 from services.query.schema_gate import SchemaGate
+from services.query.sql.engine import SqlEngine
 from services.query.workspace import workspace_get, workspace_put
 
 
@@ -37,6 +39,7 @@ def build(settings: Settings) -> Service:
         clickhouse=clickhouse,
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
+        sql=SqlEngine(settings, clickhouse),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
@@ -48,6 +51,8 @@ def build(settings: Settings) -> Service:
         "retention": retention,
         "retention_actors": retention_actors,
         "session": session,
+        "paths": paths,
+        "paths_actors": paths_actors,
         "session_actors": session_actors,
         "session_list": session_list,
         "lifecycle": lifecycle,
@@ -74,10 +79,12 @@ def build(settings: Settings) -> Service:
 async def _stores(resources: Resources) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
+    await resources.sql.start()
     try:
         async with purging(resources.postgres):
             yield
     finally:
+        await resources.sql.close()
         await resources.clickhouse.close()
         await resources.postgres.close()
 

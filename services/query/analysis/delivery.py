@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
+from contracts.analysis import ActorsPage
 from contracts.base import Message, encode
 from contracts.caching import CachePolicy
 from contracts.operations import MEDIA_TYPES
@@ -24,6 +25,12 @@ def delivered(
     if context.format == "csv":
         return Answer(csv_text(table()), content_type=MEDIA_TYPES["csv"])
     return Answer(encode(result), cache=cache)
+
+
+def actors_table(page: ActorsPage) -> Table:
+    """Return a list of actors as a table; its cursor stays with the JSON answer."""
+    rows = [(*((None, None) if one.actor is None else (one.actor.kind, one.actor.id)), one.key) for one in page.data]
+    return ("kind", "id", "key"), rows
 
 
 def csv_text(table: Table) -> bytes:

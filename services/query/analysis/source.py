@@ -156,10 +156,10 @@ class Source:
             columns={},
             distinct=False,
             every=False,
-            resolved=False,
+            resolved=True,
             pointers=("",),
         )
-        return sessionise.keyed(events, sessionise.gathered(seen.sql(), ACTOR, "ts"))
+        return sessionise.keyed(events, sessionise.gathered(seen.sql(), "ts"))
 
     @staticmethod
     def _flag(index: int) -> str:

@@ -10,7 +10,7 @@ from contracts.session import SessionActorsRequest, SessionListRequest, SessionR
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
-from services.query.analysis.delivery import Table, delivered
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.session.answers import groups_of, table_of
@@ -44,7 +44,7 @@ async def session_actors(resources: Resources, request: SessionActorsRequest, co
         plan = await settle(resources, request.query, context, page=before)
     query = resources.query(context, plan.frame)
     condition = await condition_of(query, plan, request)
-    page = await actors_page(
+    page: ActorsPage = await actors_page(
         query,
         plan.frame,
         plan.subject,
@@ -53,7 +53,7 @@ async def session_actors(resources: Resources, request: SessionActorsRequest, co
         limit=request.limit,
         after=before,
     )
-    return delivered(context, page, lambda: _actors_table(page), cache=plan.policy(resources))
+    return delivered(context, page, lambda: actors_table(page), cache=plan.policy(resources))
 
 
 async def condition_of(query: Query, plan: Plan, request: SessionActorsRequest | SessionListRequest) -> str:
@@ -86,9 +86,3 @@ def _interval(plan: Plan, text: str) -> datetime:
     if found not in plan.bounds[:-1]:
         raise InvalidRequest.at("/interval", "must be the start of one of the query's intervals")
     return found
-
-
-def _actors_table(page: ActorsPage) -> Table:
-    return ["kind", "id", "key"], [
-        [*((None, None) if one.actor is None else (one.actor.kind, one.actor.id)), one.key] for one in page.data
-    ]

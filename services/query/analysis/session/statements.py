@@ -66,11 +66,11 @@ def rows_sql(plan: Plan) -> str:
     payload = _payload(plan)
     columns = "actor, one.1 AS start, one.2 AS end, one.3 AS size"
     if not payload:
-        found = sessionise.gathered(_events(plan, {}), plan.subject, "ts")
+        found = sessionise.gathered(_source(plan, plan.tables, {}).sql(), "ts")
         items = ", ".join(sessionise.split("found", plan.limits))
         each = f"SELECT actor, arrayJoin(sessions) AS one FROM (SELECT actor, {items} FROM ({found}))"
         return f"SELECT {columns} FROM ({each})"
-    found = sessionise.arranged(_events(plan, {**ORDER, **payload}), plan.subject, list(payload))
+    found = sessionise.arranged(_source(plan, plan.tables, {**ORDER, **payload}).sql(), list(payload))
     items = ", ".join(sessionise.split("found", plan.limits))
     assert plan.request.breakdown is not None
     values = [_each_value(part, index) for index, part in enumerate(plan.request.breakdown.by)]
@@ -167,13 +167,7 @@ def _each_value(part: BreakdownPart, index: int) -> str:
     return f"arrayMap(visit -> {each}, arraySplit((value, mark) -> mark, page, marks))"
 
 
-def _events(plan: Plan, columns: Mapping[str, Column]) -> str:
-    return _source(plan, plan.tables, columns, resolved=False).sql()
-
-
-def _source(
-    plan: Plan, tables: tuple[TableName, ...], columns: Mapping[str, Column], *, resolved: bool = True
-) -> Source:
+def _source(plan: Plan, tables: tuple[TableName, ...], columns: Mapping[str, Column]) -> Source:
     return Source(
         frame=plan.frame,
         subject=plan.subject,
@@ -183,6 +177,5 @@ def _source(
         where=plan.where,
         columns=columns,
         distinct=True,
-        resolved=resolved,
         pointers=("",),
     )

@@ -1,0 +1,1 @@
+"""Paths: what actors do one after the other within a session (docs/paths.md)."""
