@@ -453,3 +453,10 @@ async def test_sessions_can_be_counted_where_starts_and_returns_fall_into_one(ap
     assert counts(await ask(api, **body, analyse_by="session")) == [[2, 1]], "bob's session was over"
     first = await ask(api, **body, analyse_by="session", cohorts="first_time")
     assert counts(first) == [[2, 1]]
+
+
+@pytest.mark.parametrize("how", [{}, {"cohorts": "first_time"}, {"min_occurrences": 2}, {"cells": "rolling"}])
+async def test_an_event_of_the_horizons_millisecond_lies_before_its_microseconds(api: Api, how: dict[str, Any]) -> None:
+    await api.write(history(("ann", 0.5, "visit"), ("bob", 0.5 + 1 / DAY, "visit")))
+    assert counts(await ask(api, **how, as_of="2026-03-02T12:00:00.000500Z"))[0] == [1, None, None]
+    assert counts(await ask(api, **how, as_of="2026-03-02T12:00:00Z"))[0] == [0, None, None]

@@ -54,8 +54,8 @@ def _served(plan: Plan) -> str:
         conditions.append("e.4 = member")
     column = f"least({offset}, toInt64({last}))"
     if plan.request.brackets:
-        firsts = ", ".join(f"toInt64({first})" for first, _ in plan.spans)
-        column = f"indexOf([{firsts}], roundDown({column}, [{firsts}])) - 1"
+        begins = ", ".join(f"toInt64({first})" for first, _ in plan.spans)
+        column = f"indexOf([{begins}], roundDown({column}, [{begins}])) - 1"
     return f"arrayMap(e -> (toUInt16({column}), e.2, e.3), arrayFilter(e -> {' AND '.join(conditions)}, entries))"
 
 
@@ -134,7 +134,7 @@ def _events(plan: Plan, groups: Groups) -> str:
         columns=columns,
         distinct=_counts_events(plan),
     )
-    end = sql.integer(buckets.milliseconds(plan.end_of_starts))
+    end = sql.integer(plan.starts_until)
     return (
         f"SELECT actor, ts, {buckets.index_of('ts', plan.axis)} AS period, s0 AND ts < {end} AS is_start, "
         f"s1 AS is_return, {amount} AS amount, {member} AS member, {order} AS place FROM ({source})"

@@ -41,7 +41,7 @@ def cells_sql(plan: Plan) -> str:
 
 def actors_sql(plan: Plan, row: int, column: int, *, retained: bool) -> str:
     """Return the actors of a row that count, or do not count, in a column."""
-    later = f"SELECT actor, bitShiftRight(returns, {row}) AS later FROM ({_sets(plan)}) "
+    later = f"SELECT actor, bitShiftRight(returns, {row}) AS later FROM ({_sets(plan)})"
     cohort = f"{later} WHERE bitAnd(bitShiftRight(starts, {row}), 1) != 0"
     counts = _returns(plan, column) if column else "1"
     return f"SELECT actor FROM ({cohort}) WHERE {counts if retained else f'NOT ({counts})'}"
@@ -84,8 +84,8 @@ def _starts_of_all(plan: Plan, rows: str) -> str:
     if not _firsts(plan):
         return f"bitAnd(groupBitOr(own_starts), {rows})"
     first = "minIf(own_starts, started)"
-    begin, end = (buckets.milliseconds(moment) for moment in (plan.begin, plan.end_of_starts))
-    inside = f"max(started) AND {first} >= {sql.integer(begin)} AND {first} < {sql.integer(end)}"
+    begin = sql.integer(buckets.milliseconds(plan.begin))
+    inside = f"max(started) AND {first} >= {begin} AND {first} < {sql.integer(plan.starts_until)}"
     return f"if({inside}, {_bit(first, plan)}, {_integer(0, plan)})"
 
 

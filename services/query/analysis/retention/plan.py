@@ -67,6 +67,11 @@ class Plan:
         return max(self.begin, min(self.bounds[self.rows], self.horizon))
 
     @property
+    def starts_until(self) -> int:
+        """The same in milliseconds, rounded up: whole ones compare with it as with the instant."""
+        return buckets.milliseconds(self.end_of_starts + timedelta(microseconds=999))
+
+    @property
     def reach(self) -> datetime:
         """Where return events end that some cell could hold, if the horizon did not."""
         if self.request.on_or_after:
