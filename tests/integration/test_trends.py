@@ -126,6 +126,7 @@ async def test_weekly_actors_look_back_before_the_range(api: Api) -> None:
     assert await values(api, "mau") == ([3, 3, 3], 3)
     # The week has not ended: its window does not reach into the days to come, and nothing after `to` counts.
     assert await values(api, "wau", interval="week") == ([2], 2)
+    assert await values(api, "wau", interval="month", to="2024-03-10") == ([1], 1)
     assert await values(api, "wau", interval="month", to="2024-03-20", as_of="2024-03-05T12:00Z") == ([3], 3)
 
 

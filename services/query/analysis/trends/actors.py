@@ -47,7 +47,7 @@ async def trends_actors(resources: Resources, request: TrendsActorsRequest, cont
         limit=request.limit,
         after=page,
     )
-    return Answer(encode(result), cache=plan.cache_policy(resources))
+    return Answer(encode(result), cache=plan.cache_policy(resources, listed=True))
 
 
 def selection(line: Line, period: Period, span: tuple[datetime, datetime], chosen: Chosen | None) -> str:

@@ -20,6 +20,8 @@ from services.query.analysis.trends.plan import Plan, settle
 from services.query.resources import Query, Resources
 
 MAX_VALUES: Final = 500_000
+MAX_VALUE_BYTES: Final = 4 * 1024 * 1024
+"""Of the values of all groups that stay: each statement names them."""
 
 
 async def trends(resources: Resources, request: TrendsRequest, context: RequestContext) -> Answer:
@@ -42,15 +44,21 @@ async def trends(resources: Resources, request: TrendsRequest, context: RequestC
 
 
 async def kept_groups(plan: Plan, breakdown: Breakdown, query: Query) -> Groups:
-    """Return the groups that stay: the greatest by the first line, then the first that only others have."""
+    """Return the groups that stay: the greatest by the first line, then the first that only others have.
+
+    Raises:
+        LimitExceeded: their values are too long.
+    """
     first, *others = plan.lines
     kept = _values((await query.run(statements.ranked(first, plan.current, breakdown))).data)
     if others and len(kept) < breakdown.limit:
         more: set[Values] = set()
         for line in others:
             limit = breakdown.limit + len(kept)
-            more |= set(_values((await query.run(statements.named(line, plan.current, breakdown, limit))).data))
+            more |= set(_values((await query.run(statements.first_by_text(line, plan.current, breakdown, limit))).data))
         kept += sorted(more - set(kept), key=_by_text)[: breakdown.limit - len(kept)]
+    if sum(len(value or b"") for values in kept for value in values) > MAX_VALUE_BYTES:
+        raise LimitExceeded("the values of the groups are too long: break down by another field, or into fewer groups")
     return Groups(breakdown, tuple(kept))
 
 

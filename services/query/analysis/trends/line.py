@@ -48,7 +48,7 @@ class Line:
     def read(self, period: Period) -> tuple[datetime, datetime]:
         """Return the range whose events are read for a period."""
         days = self.days(period)
-        return (period.start if days is None else max(FIRST, min(period.start, days.bounds[0]))), period.end
+        return (period.start if days is None else max(FIRST, min(period.start, days.window(0)[0]))), period.end
 
     def source(
         self,

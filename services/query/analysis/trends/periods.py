@@ -54,7 +54,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Days:
-    """The local days that windows of `length` days, each ending with the last day of a bucket, look at.
+    """The local days of a range and of the windows of `length` days that each end with the last day of a bucket.
 
     `bounds` as of a Period. `last`: the number of each bucket's last day; the last bucket's is the range's.
     """
@@ -66,7 +66,7 @@ class Days:
     def window(self, bucket: int | None) -> tuple[datetime, datetime]:
         """Return where the window of a bucket, or of the whole range, begins and ends."""
         last = self.last[-1 if bucket is None else bucket]
-        return self.bounds[max(0, last - self.length + 1)], self.bounds[last + 1]
+        return self.bounds[last - self.length + 1], self.bounds[last + 1]
 
 
 def current(request: TrendsRequest, frame: Frame) -> Period:
@@ -101,11 +101,12 @@ def compared(request: TrendsRequest, frame: Frame, period: Period) -> Period | N
 
 
 def days_of(period: Period, length: int, frame: Frame) -> Days:
-    """Return the days that a window of `length` days before each of the period's buckets' ends looks at."""
+    """Return the days of a period and of the windows that end with its buckets."""
     ends = [_last_instant(period, number) for number in range(period.size)] or [period.end]
     first = _bounds(ends[0], ends[0] + _INSTANT, "day", frame)[0]
     before = buckets.before(first, length - 1, "day", timezone=frame.timezone, week_start=frame.week_start)
-    bounds = (*before, *_bounds(first, max(ends) + _INSTANT, "day", frame))
+    # Every event that is read has its day, also where no window looks: long before a bucket's end, or after as_of.
+    bounds = _bounds(min([*before, first, period.start]), max(ends[-1] + _INSTANT, period.end), "day", frame)
     last = tuple(bisect_right(bounds, end) - 1 for end in ends)
     return Days(length=length, bounds=bounds, last=last)
 

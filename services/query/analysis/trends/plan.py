@@ -37,8 +37,8 @@ class Plan:
         """The ranges that are answered."""
         return [self.current] if self.compared is None else [self.current, self.compared]
 
-    def cache_policy(self, resources: Resources) -> CachePolicy:
-        """Return how the answer may be cached."""
+    def cache_policy(self, resources: Resources, *, listed: bool = False) -> CachePolicy:
+        """Return how the answer may be cached. `listed`: it lists those who are counted."""
         series = self.request.series
         asked = [predicate for one in series for predicate in (one.where, one.having)]
         single = any(one.occurrence != "any" for one in series)
@@ -49,7 +49,7 @@ class Plan:
             self.frame,
             relative=any(map(depends_on_clock, [self.request.where, self.frame.internal, *asked])),
             resolved=any(
-                line.subject.by in ("actor", "session") and (single or line.series.measure in _OF_KEYS)
+                line.subject.by in ("actor", "session") and (listed or single or line.series.measure in _OF_KEYS)
                 for line in self.lines
             ),
             reads=(None if single else min(starts), end),

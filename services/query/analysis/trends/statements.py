@@ -28,7 +28,8 @@ AGGREGATES: Final[Mapping[Measure, tuple[str, ...]]] = {
     "max": ("max(value)",),
 }
 """What is computed of each bucket, besides the number of its events, so that buckets can be put together."""
-_MASKS: Final = (64, 128, 256)
+_MASKS: Final = (64, 128)
+"""Bits of the integers that a bit a bucket fits into; with more buckets arrays of their numbers are faster."""
 
 
 def folded(line: Line, period: Period, kept: Groups | None) -> str:
@@ -94,7 +95,7 @@ def ranked(line: Line, period: Period, breakdown: Breakdown) -> str:
     )
 
 
-def named(line: Line, period: Period, breakdown: Breakdown, limit: int) -> str:
+def first_by_text(line: Line, period: Period, breakdown: Breakdown, limit: int) -> str:
     """Return the values of the first groups of a line, by text."""
     order = ", ".join(f"{name} ASC NULLS FIRST" for name in groups.names(breakdown))
     listed = ", ".join(groups.names(breakdown))
@@ -142,8 +143,9 @@ def _buckets_of_keys(line: Line, events: str, size: int) -> str:
     key, resolved = _key(line)
     bits = next((bits for bits in _MASKS if size <= bits), None)
     if bits is None:
-        pairs = f"SELECT g, b, {key} AS own FROM ({events}) GROUP BY g, b, own"
-        return f"SELECT g, {resolved} AS k, arraySort(groupUniqArray(b)) AS bs FROM ({pairs}) GROUP BY g, k"
+        own = f"SELECT g, {key} AS own, arrayDistinct(groupArray(b)) AS found FROM ({events}) GROUP BY g, own"
+        merged = "arraySort(arrayDistinct(groupArrayArray(found)))"
+        return f"SELECT g, {resolved} AS k, {merged} AS bs FROM ({own}) GROUP BY g, k"
     mask = f"groupBitOr(bitShiftLeft(toUInt{bits}(1), b))"
     own = f"SELECT g, {key} AS own, {mask} AS m FROM ({events}) GROUP BY g, own"
     merged = (
