@@ -37,6 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_http_url: Annotated[str, _help("The same ClickHouse's HTTP interface, for Parquet and Arrow")] = (
         "http://127.0.0.1:8123"
     )
+    clickhouse_sql_url: Annotated[
+        str, _help("The same ClickHouse as the read-only user of custom SQL (docs/sql.md); empty: no custom SQL")
+    ] = ""
     clickhouse_cluster: Annotated[str, _help("Cluster name for ON CLUSTER; empty: one node")] = ""
     clickhouse_dictionary_login: Annotated[
         str, _help("user:password with which ClickHouse reads its own identity tables; empty: default without one")

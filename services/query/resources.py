@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from services.query.cost import NO_LIMITS, explained, least
 from services.query.cursor import Cursor
 from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
 from services.query.schema_gate import SchemaGate
+from services.query.sql.engine import SqlEngine
+from services.query.sql.slots import Slots
 
 PAGE_BYTES: Final = 32 * 1024 * 1024
 """Text of the rows of one page, which is held in memory as a whole."""
@@ -144,6 +146,8 @@ class Resources:
     clickhouse: ClickHouse
     postgres: Postgres
     schema: SchemaGate
+    sql: SqlEngine
+    slots: Slots = field(default_factory=Slots)
 
     async def settle(self, request: OfTables, context: RequestContext, *, page: Cursor | None = None) -> Frame:
         """Resolve a request's clock, time zone, range and tables; those of the `page` before hold for all pages."""

@@ -18,6 +18,17 @@ from deploy.embedded.stores.base import answers
 USER = "default"
 DATABASE = "cdp"
 """Created by the migrations, like on any other server."""
+SQL_USER = "cdp_sql"
+"""Runs custom SQL: reads the event tables, with a filter and limits sent along, and can do nothing else."""
+_SQL_TABLES = tuple(f"{DATABASE}.events_{name}" for name in ("track", "identify", "page", "group"))
+_SQL_SETTINGS = (
+    *("additional_table_filters", "limit", "session_timezone", "max_execution_time", "timeout_overflow_mode"),
+    *("max_memory_usage", "max_rows_to_read", "max_bytes_to_read", "max_query_size", "max_ast_elements"),
+    *("max_expanded_ast_elements", "max_bytes_before_external_sort", "max_bytes_ratio_before_external_sort"),
+    *("prefer_external_sort_block_bytes", "do_not_merge_across_partitions_select_final", "date_time_output_format"),
+    *("type_json_skip_null_typed_paths", "output_format_json_escape_forward_slashes"),
+    "output_format_json_quote_64bit_integers",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +67,21 @@ class ClickHouse:
             "clickhouse_url": f"clickhouse://{login}:{self.port}/{DATABASE}",
             # Without a login: clients of both interfaces take it from the URL above.
             "clickhouse_http_url": f"http://{HOST}:{self.http_port}",
+            # Names without a database mean nothing to it.
+            "clickhouse_sql_url": f"clickhouse://{SQL_USER}:{self.home.password(SQL_USER)}@{HOST}:{self.port}/default",
         }
 
     def _users(self) -> Path:
         users = [
             {"name": USER, "password": self.home.password(self.name), "readonly": 0, "settings": {}},
+            {
+                "name": SQL_USER,
+                "password": self.home.password(SQL_USER),
+                "readonly": True,
+                "tables": _SQL_TABLES,
+                "functions": ["dictGetOrDefault"],  # of the sub-selects that stand for the tables
+                "sendable": _SQL_SETTINGS,
+            },
         ]
         path = self.home.run / "clickhouse.users.json"
         write_private(path, json.dumps(users, indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -40,6 +41,8 @@ class RawStream:
         self._content, self._deadline = reply.content, deadline
         self.finished = False
         """All bytes have been read."""
+        self.rows_read, self.bytes_read = _progress(reply)
+        """What had been read when the answer began; the whole of it for a small one."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -57,6 +60,14 @@ class RawStream:
             self.finished = True
             raise StopAsyncIteration
         return chunk
+
+
+def _progress(reply: aiohttp.ClientResponse) -> tuple[int, int]:
+    try:
+        summary = json.loads(reply.headers.get("X-ClickHouse-Summary", "{}"))
+        return int(summary.get("read_rows", 0)), int(summary.get("read_bytes", 0))
+    except ValueError:
+        return 0, 0
 
 
 class HttpInterface:

@@ -1,0 +1,71 @@
+"""Custom SQL over a workspace's own events. Meanings: docs/sql.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta
+from msgspec import field as named
+
+from contracts.base import Message
+from contracts.common import Facts, TimeZone
+
+
+class SqlRequest(Message, frozen=True, kw_only=True):
+    """One SELECT, or EXPLAIN of one. `parameters`: values of the statement's `{name:Type}`. `query_id`: chosen by
+    the caller who may want to cancel it."""
+
+    query: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="ClickHouse SQL over events_track, events_identify, events_page, events_group and events",
+            examples=["SELECT event, count() AS n FROM events_track GROUP BY event ORDER BY n DESC"],
+        ),
+    ]
+    parameters: Annotated[dict[str, Any], Meta(max_length=200, examples=[{"since": "2026-01-01"}])] = named(
+        default_factory=dict
+    )
+    timezone: TimeZone | None = None
+    limit: (
+        Annotated[int, Meta(ge=1, le=100_000, description="Rows at most: of JSON 1,000 by default, of a stream all")]
+        | None
+    ) = None
+    query_id: UUID | None = None
+
+
+class SqlColumn(Message, frozen=True, kw_only=True):
+    """A column of a result: `type` is ClickHouse's."""
+
+    name: str
+    type: str
+
+
+class SqlResult(Message, frozen=True, kw_only=True):
+    """Rows as arrays in the order of `columns`; integers beyond 2^53 are strings. `truncated`: there are more."""
+
+    columns: tuple[SqlColumn, ...]
+    data: tuple[tuple[Any, ...], ...]
+    truncated: bool
+    meta: Facts
+
+
+class SqlCancel(Message, frozen=True, kw_only=True):
+    """Which query: the `query_id` it was sent with."""
+
+    query_id: UUID
+
+
+EXAMPLES: dict[str, Any] = {
+    "commonest events": {
+        "query": "SELECT event, count() AS n, uniq(actor) AS actors FROM events_track GROUP BY event ORDER BY n DESC",
+        "limit": 10,
+    },
+    "revenue a day": {
+        "query": "SELECT toDate(timestamp) AS day, sum(toFloat64OrZero(toString(properties.revenue))) AS revenue "
+        "FROM events_track WHERE event = {event:String} GROUP BY day ORDER BY day",
+        "parameters": {"event": "Order Completed"},
+        "timezone": "Europe/Berlin",
+    },
+}
