@@ -78,6 +78,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     formats: tuple[Format, ...] = ("json",)
     idempotent: bool = True
     """Asking twice does no more than asking once: the caller may retry when nobody answered."""
+    lasting: bool = False
+    """May take as long as a streamed answer: it computes all of something, not a page."""
     versioned: bool = False
     """The answer shows a resource with versions: over HTTP its ETag is its version (contracts/versioned.py)."""
     version: int = 1
@@ -504,6 +506,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         response=lists.ActorList,
         scope="lists:write",
         summary="Keep the actors behind a number as a list",
+        lasting=True,
         idempotent=False,
         examples=lists.EXAMPLES,
     ),

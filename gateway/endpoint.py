@@ -109,7 +109,8 @@ class Endpoint:
         bypass: bool = False,
     ) -> web.StreamResponse:
         settings = self._settings
-        seconds = settings.request_timeout_seconds if format_ == "json" else settings.stream_timeout_seconds
+        lasting = self._operation.lasting or format_ != "json"
+        seconds = settings.stream_timeout_seconds if lasting else settings.request_timeout_seconds
         deadline = asyncio.get_running_loop().time() + seconds
         question = Question(
             operation=self._operation,

@@ -39,9 +39,8 @@ SELECT kind, id FROM query.list_actors WHERE list_id = $1 AND position > $2 ORDE
 """
 _DELETE: Final = f"UPDATE query.lists SET state = 'deleted' WHERE {_MINE} RETURNING {_SHOWN}"
 _REMOVE_ROWS: Final = """
-DELETE FROM query.list_actors WHERE list_id = $1 AND position IN (
-    SELECT position FROM query.list_actors WHERE list_id = $1 LIMIT $2
-)
+DELETE FROM query.list_actors
+WHERE list_id = $1 AND position < (SELECT min(position) FROM query.list_actors WHERE list_id = $1) + $2::integer
 """
 _LEFT: Final = """
 SELECT id FROM query.lists WHERE state = 'deleted' OR (state = 'building' AND created_at < now() - interval '1 day')
