@@ -23,6 +23,7 @@ from tests.oracle.histories import history
 from tests.oracle.trends import Line, Number, Period, Trends
 from tests.platform import Platform
 
+pytestmark = pytest.mark.timeout(300)
 ZONES = (
     ("UTC", datetime(2024, 2, 20, tzinfo=UTC)),
     ("Europe/Berlin", datetime(2024, 3, 25, tzinfo=UTC)),
