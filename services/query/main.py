@@ -22,6 +22,7 @@ from services.query.analysis.stickiness.handler import stickiness, stickiness_ac
 from services.query.analysis.trends.actors import trends_actors
 from services.query.analysis.trends.handler import trends
 from services.query.catalog import catalog
+from services.query.engine_gate import EngineGate
 from services.query.events import events
 from services.query.resources import Resources
 from services.query.saved import handlers as saved
@@ -39,6 +40,7 @@ def build(settings: Settings) -> Service:
         clickhouse=clickhouse,
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
+        engine=EngineGate(clickhouse),
         sql=SqlEngine(settings, clickhouse),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
@@ -71,6 +73,7 @@ def build(settings: Settings) -> Service:
             "clickhouse": resources.clickhouse.ping,
             "postgres": resources.postgres.ping,
             "event_tables": resources.schema.passed,
+            "engine": resources.engine.passed,
         },
     )
 

@@ -23,6 +23,7 @@ from services.query import cursor, workspaces
 from services.query import frame as frames
 from services.query.cost import NO_LIMITS, explained, least
 from services.query.cursor import Cursor
+from services.query.engine_gate import EngineGate
 from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
 from services.query.schema_gate import SchemaGate
 from services.query.sql.engine import SqlEngine
@@ -146,6 +147,7 @@ class Resources:
     clickhouse: ClickHouse
     postgres: Postgres
     schema: SchemaGate
+    engine: EngineGate
     sql: SqlEngine
     slots: Slots = field(default_factory=Slots)
 

@@ -193,8 +193,8 @@ class Arrays:
             f"arrayFill((f, e) -> bitAnd(e, 31) = {step - 1}, f{step - 1}, s) AS f{step}" for step in self._steps[1:-1]
         ]
         reached = [
-            f"arrayExists((e, f) -> e - f <= {window + before} AND bitAnd(e, 31) = {before}, s, f{before}), {before + 1}"
-            for before in reversed(self._steps[:-1])
+            f"arrayExists((e, f) -> e - f <= {window + step} AND bitAnd(e, 31) = {step}, s, f{step}), {step + 1}"
+            for step in reversed(self._steps[:-1])
         ]
         reached.append(f"arrayExists(e -> {entry}, s), 1")
         return (

@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.analysis import Group
 from contracts.errors import LimitExceeded
+from services.query.analysis.funnel import overlapping
 from services.query.analysis.funnel.answer import previous
 from services.query.analysis.funnel.number import OTHER_GROUP, Number, Ranking
 from services.query.analysis.funnel.outcome import WHOLE, Evaluation, Key, Outcome
@@ -25,6 +26,8 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
     Raises:
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine, or too many values to break down by.
     """
+    if overlapping.suits(plan.request):
+        return [(None, await _overlapping(query, plan))]
     if plan.request.breakdown is None:
         whole = Tally(plan)
         async for found in outcomes(query, plan, Evaluation(plan)):
@@ -51,6 +54,19 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
             for outcome in found:
                 other.add(outcome)
     return [*groups, (OTHER_GROUP, other.summary())]
+
+
+async def _overlapping(query: Query, plan: Plan) -> Summary:
+    """Return counts for which only actors with simultaneous events must be judged one by one."""
+    ((tied, *counts),) = (await query.run(overlapping.counts_sql(plan))).rows()
+    tally = Tally(plan)
+    if tied:
+        async for found in outcomes(query, plan, Evaluation(plan), only=overlapping.tied_sql(plan)):
+            for outcome in found:
+                tally.add(outcome)
+    summary = tally.summary()
+    summary.counts = [one + other for one, other in zip(summary.counts, counts, strict=True)]
+    return summary
 
 
 async def rank(query: Query, plan: Plan) -> Ranking:

@@ -109,10 +109,12 @@ async def settle(
 
     Raises:
         InvalidRequest: it cannot be; names the field.
+        Unavailable: the engine is none to answer it.
     """
     tables = tables_of((*request.steps, *request.exclusions))
     checks.check(request, tables)
     subject = subject_of(request.analyse_by, tables)
+    await resources.engine.passed()
     frame = await resources.settle_analysis(request, tables, context, page=page)
     return Plan(
         request=request,

@@ -24,27 +24,27 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
     Raises:
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
+    found = arrays.of(plan)
     groups: dict[bytes, Group | None] = {_WHOLE: None}
-    shown: tuple[bytes, ...] | None = None
-    if plan.request.breakdown is not None:
-        ranking = await rank(query, plan)
-        shown = ranking.shown
+    if plan.request.breakdown is None:
+        rows = list((await query.run(summary_sql(found))).rows())
+    else:
+        limit = plan.request.breakdown.limit
+        rows = list((await query.run(summary_sql(found, limit=limit))).rows())
+        shown = _ranked(rows)[:limit]
         groups = {value: group_of(value) for value in shown}
-        if ranking.folds:
-            groups[OTHER] = OTHER_GROUP
-    wanted = arrays.of(plan, shown)
-    found = {value: Summary.empty(plan.rules.steps, plan.intervals) for value in groups}
-    if not groups:
-        return []
-    for value, *figures in (await query.run(summary_sql(wanted))).rows():
-        if value in found:
-            _read(plan, found[value], figures)
+        if len(rows) > limit:
+            # Only now it is known which values are folded, and what they are as one.
+            found, groups[OTHER] = arrays.of(plan, shown), OTHER_GROUP
+            rows = list((await query.run(summary_sql(found))).rows())
+    figures = {value: figures for value, *figures in rows}
+    summaries = {value: _summary(plan, figures.get(value)) for value in groups}
     if plan.bounds:
         numbers = {bound: number for number, bound in enumerate(plan.bounds[:-1])}
-        for value, begins, *counts in (await query.run(trend_sql(wanted))).rows():
-            if value in found:
-                found[value].trend[numbers[begins]] = list(counts)
-    return [(group, found[value]) for value, group in groups.items()]
+        for value, begins, *counts in (await query.run(trend_sql(found))).rows():
+            if value in summaries:
+                summaries[value].trend[numbers[begins]] = list(counts)
+    return [(group, summaries[value]) for value, group in groups.items()]
 
 
 async def rank(query: Query, plan: Plan) -> Ranking:
@@ -55,9 +55,13 @@ async def rank(query: Query, plan: Plan) -> Ranking:
     """
     assert plan.request.breakdown is not None
     limit = plan.request.breakdown.limit
-    rows = list((await query.run(rank_sql(Arrays(plan), limit))).rows())
-    ranked = [value for value, _ in sorted(rows, key=lambda row: (-row[1], order(row[0])))]
-    return Ranking(tuple(ranked[:limit]), folds=len(ranked) > limit)
+    ranked = _ranked(list((await query.run(rank_sql(Arrays(plan), limit))).rows()))
+    return Ranking(ranked[:limit], folds=len(ranked) > limit)
+
+
+def _ranked(rows: Sequence[tuple[Any, ...]]) -> tuple[bytes, ...]:
+    """Return the values of rows (value, actors, …), greatest first, ties by the values."""
+    return tuple(row[0] for row in sorted(rows, key=lambda row: (-row[1], order(row[0]))))
 
 
 async def selection(query: Query, plan: Plan, number: Number) -> str:
@@ -84,15 +88,17 @@ async def selection(query: Query, plan: Plan, number: Number) -> str:
 
 def rank_sql(found: Arrays, limit: int) -> str:
     """Return rows (value, actors): the greatest groups, one more than the limit, and all that tie with the last."""
-    return (
-        f"SELECT value, count() AS actors FROM ({found.actors()}) GROUP BY value "
-        f"ORDER BY actors DESC LIMIT {limit + 1} WITH TIES"
-    )
+    return f"SELECT value, count() FROM ({found.actors()}) GROUP BY value {_greatest(limit)}"
 
 
-def summary_sql(found: Arrays) -> str:
+def _greatest(limit: int) -> str:
+    return f"ORDER BY count() DESC LIMIT {limit + 1} WITH TIES"
+
+
+def summary_sql(found: Arrays, *, limit: int | None = None) -> str:
     """Return a row for each value: it, the counts of the steps, with `times` for each step from 2 (sum, quantiles) of
-    the milliseconds from the step before and from the first, and for a histogram all spans, ascending."""
+    the milliseconds from the step before and from the first, and for a histogram all spans, ascending. `limit`: of the
+    greatest groups only, one more than the limit, and all that tie with the last."""
     plan = found.plan
     steps = range(1, plan.rules.steps + 1)
     figures = [_count(step) for step in steps]
@@ -105,7 +111,8 @@ def summary_sql(found: Arrays) -> str:
     if convert is not None:
         span = f"t{convert.to_step} - t{convert.from_step}, depth >= {convert.to_step}"
         figures.append(f"arraySort(groupArrayIf({span}))")
-    return f"SELECT value, {', '.join(figures)} FROM ({found.actors()}) GROUP BY value"
+    cut = "" if limit is None else f" {_greatest(limit)}"
+    return f"SELECT value, {', '.join(figures)} FROM ({found.actors()}) GROUP BY value{cut}"
 
 
 def trend_sql(found: Arrays) -> str:
@@ -118,8 +125,11 @@ def _count(step: int) -> str:
     return "count()" if step == 1 else f"countIf(depth >= {step})"
 
 
-def _read(plan: Plan, summary: Summary, figures: Sequence[Any]) -> None:
+def _summary(plan: Plan, figures: Sequence[Any] | None) -> Summary:
     steps = plan.rules.steps
+    summary = Summary.empty(steps, plan.intervals)
+    if figures is None:
+        return summary
     summary.counts = list(figures[:steps])
     if plan.request.times:
         for step in range(1, steps):
@@ -128,6 +138,7 @@ def _read(plan: Plan, summary: Summary, figures: Sequence[Any]) -> None:
             summary.first[step] = _seconds(summary.counts[step], *figures[at + 2 : at + 4])
     if plan.request.time_to_convert is not None:
         summary.bins = histogram(figures[-1], plan.request.time_to_convert.bins)
+    return summary
 
 
 def _seconds(count: int, total: int, quantiles: Sequence[float]) -> Seconds | None:

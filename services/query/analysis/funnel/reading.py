@@ -17,14 +17,14 @@ _EVENTS = 4_000
 """Judged at a stretch; between two a request that is over ends."""
 
 
-async def outcomes(query: Query, plan: Plan, evaluation: Evaluation) -> AsyncIterator[list[Outcome]]:
-    """Return the outcomes of all actors, some at a time.
+async def outcomes(query: Query, plan: Plan, evaluation: Evaluation, *, only: str = "") -> AsyncIterator[list[Outcome]]:
+    """Return the outcomes of all actors, or of those that a SELECT of keys finds, some at a time.
 
     Raises:
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
     actors = Actors(Layout.of(plan))
-    async with query.stream(rows_sql(plan)) as stream:
+    async with query.stream(rows_sql(plan, only=only)) as stream:
         async for block in stream:
             for start in range(0, len(block[0]), _EVENTS):
                 rows = [column[start : start + _EVENTS] for column in block]

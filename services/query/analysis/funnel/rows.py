@@ -24,10 +24,10 @@ class Layout:
         return Layout(bool(plan.request.holding), plan.request.breakdown is not None)
 
 
-def rows_sql(plan: Plan) -> str:
+def rows_sql(plan: Plan, *, only: str = "") -> str:
     """Return a SELECT of the events, each once, in the order (actor, timestamp, message_id, table): `actor`, `ts`
     (milliseconds), `steps` and `exclusions` (bits), then as the layout says `held` (String; NULL when it lacks one of
-    the values) and `value` (String), both packed (see values.py)."""
+    the values) and `value` (String), both packed (see values.py). `only`: a SELECT of the actors wanted."""
     layout = Layout.of(plan)
     columns: dict[str, Column] = {}
     if layout.held:
@@ -48,7 +48,8 @@ def rows_sql(plan: Plan) -> str:
         *(["value"] if layout.value else []),
     ]
     order = "actor, ts, id, place" if layout.value else "actor, ts"
-    return f"SELECT {', '.join(output)} FROM ({source.sql()}) ORDER BY {order}"
+    wanted = f" WHERE actor IN ({only})" if only else ""
+    return f"SELECT {', '.join(output)} FROM ({source.sql()}){wanted} ORDER BY {order}"
 
 
 def _bits(series: range) -> str:
