@@ -63,7 +63,7 @@ def steps_sql(plan: Plan) -> str:
     return (
         f"SELECT {key} AS actor, toUInt8(one.1) AS place, one.2.1 AS name, one.3.1 AS next, "
         "if(next = '', 0, abs(one.3.2 - one.2.2)) AS took FROM (SELECT actor, visit_start, arrayJoin(arrayZip("
-        "arrayEnumerate(path), path, arrayPushBack(arrayPopFront(path), ('', toInt64(0))))) AS one FROM ("
+        "arrayEnumerate(path), path, arrayPopFront(arrayPushBack(path, ('', toInt64(0)))))) AS one FROM ("
         f"SELECT actor, visit_start, {cut} AS path FROM (SELECT actor, visit_start, visit, visit.1 AS names, "
         f"{begin} AS begin FROM ({_visits(plan)}) WHERE notEmpty(visit) AND begin > 0)))"
     )
@@ -106,7 +106,7 @@ def _visits(plan: Plan) -> str:
     items = ", ".join(sessionise.split("found", plan.limits))
     cut = f"arraySplit((step, mark) -> mark, arrayZip({_NAME}, moments), marks)"
     named = "arrayFilter(step -> step.1 != '', visit.2)"
-    compact = "arrayFilter((step, before) -> step.1 != before, named, arrayPushFront(arrayPopBack(named.1), ''))"
+    compact = "arrayFilter((step, before) -> step.1 != before, named, arrayPopBack(arrayPushFront(named.1, '')))"
     return (
         f"SELECT actor, visit_start, {compact} AS visit FROM (SELECT actor, visit.1.1 AS visit_start, {named} AS named "
         f"FROM (SELECT actor, arrayJoin(arrayZip(sessions, {cut})) AS visit FROM ("
