@@ -378,3 +378,15 @@ async def test_problems_obey_the_schema_of_the_document(served: Served) -> None:
     for body in (b"{", b'{"limit":0}', b"[]"):
         async with served.ask(body) as response:
             jsonschema.validate(await problem(response), schema)
+
+
+async def test_what_computes_all_of_something_may_take_as_long_as_a_stream(
+    own_servers: EmbeddedServers, services: Responder
+) -> None:
+    source = {"operation": "query.funnel_actors", "request": {}}
+    services.delay = 1.0
+    async with serving(own_servers.settings, request_timeout_seconds=0.5, stream_timeout_seconds=20.0) as one:
+        async with one.ask({"name": "x", "source": source}, path="/lists") as response:
+            assert response.status == 200
+        async with one.ask() as response:
+            assert response.status == 504
