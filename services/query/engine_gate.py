@@ -1,7 +1,7 @@
 """No analysis runs on an engine that computes differently: a refusal is better than a wrong answer.
 
-Funnels rest on array functions with particular manners (docs/funnel.md, "How"); they are asked once for answers that are
-known, and windowFunnel's `strict_once`, the one mode that follows "one event serves one step", for the same depths.
+Funnels rest on array functions with particular manners (docs/funnel.md, "How"); they are asked once for known answers,
+and windowFunnel's `strict_once`, the one mode that follows "one event serves one step", for known depths.
 """
 
 from __future__ import annotations
