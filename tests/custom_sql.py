@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,36 +17,22 @@ from contracts.base import encode
 from contracts.errors import CdpError
 from contracts.operations import Format
 from contracts.sql import SqlRequest
-from services.kit.clickhouse import ClickHouse
-from services.kit.postgres import Postgres
 from services.kit.service import Answer, RequestContext
 from services.kit.settings import Settings
+from services.query.main import build
 from services.query.resources import Resources
-from services.query.schema_gate import SchemaGate
-from services.query.sql.engine import SqlEngine
 from services.query.sql.handler import sql
 
 
 @asynccontextmanager
 async def resources_of(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what the handler needs."""
-    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=2)
-    resources = Resources(
-        settings=settings,
-        clickhouse=clickhouse,
-        postgres=Postgres(settings.postgres_url, size=1),
-        schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
-        sql=SqlEngine(settings, clickhouse),
-    )
-    await resources.postgres.start()
-    await resources.clickhouse.start()
-    await resources.sql.start()
-    try:
-        yield resources
-    finally:
-        await resources.sql.close()
-        await resources.clickhouse.close()
-        await resources.postgres.close()
+    """Open what the service's handlers share."""
+    service = build(settings)
+    handler = service.handlers["events"]
+    assert isinstance(handler, partial)
+    assert service.lifespan is not None
+    async with service.lifespan():
+        yield handler.args[0]
 
 
 @dataclass(frozen=True)

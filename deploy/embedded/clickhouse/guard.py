@@ -21,7 +21,9 @@ from .users import User
 _ROOTS = ("Select", "Describe", "Explain", "Exists", "Show")
 _FUNCTION = re.compile(r"^\s*Function (\S+)")
 _TABLE = re.compile(r"^\s*TableIdentifier (.+?)(?: \(alias .*\))?$")
-_RESOLVED = re.compile(r"^\s*TABLE id: \d+,(?: alias: .*,)? table_name: (.*?)(?:, final: .*|, sample_.*)?$")
+_RESOLVED = re.compile(
+    r"^\s*TABLE id: \d+,(?: alias: .*,)? table_name: (.*?)(?:, (?:final|sample_\w+|temporary_table_name): .*)?$"
+)
 
 _TABLE_FUNCTIONS = frozenset(
     ["numbers", "numbers_mt", "zeros", "zeros_mt", "generateseries", "generate_series", "values", "null", "format"]
@@ -30,6 +32,9 @@ _TABLE_FUNCTIONS = frozenset(
 
 _SCALARS = re.compile(r"^(file|dict\w*|joinget\w*|ai\w+|filesystem\w*|catboost\w*|getclienthttpheader)$")
 """Functions over files, dictionaries, Join tables, remote models and the machine."""
+
+_OF_THE_QUERY = ("system.one", "_temporary_and_external_tables._tmp_")
+"""What a SELECT without FROM reads, and a recursive CTE of itself. Whoever names them is refused before."""
 
 _MEMBERSHIP = re.compile(r"^\s*Function (?:global)?(?:not)?(?:null)?in(?:ignoreset)?\b", re.IGNORECASE)
 _EXPLAINED = re.compile(r"^Explain EXPLAIN(?: AST| QUERY TREE| PLAN)?(?: \(children \d+\))?$")
@@ -79,9 +84,9 @@ def _confine(connection: Connection, statement: Statement, lines: list[str], tab
         raise ServerError(497, "Not enough privileges: the right side of IN must be values or a SELECT")
     for line in _explain(connection, "QUERY TREE", _explained(statement)):
         resolved = _RESOLVED.match(line)
-        # A SELECT without FROM reads system.one to the engine; whoever names it has been refused above.
-        if resolved is not None and resolved[1] not in tables | {"system.one"}:
-            raise _not_granted(resolved[1])
+        if resolved is None or resolved[1] in tables or resolved[1].startswith(_OF_THE_QUERY):
+            continue
+        raise _not_granted(resolved[1])
 
 
 def _names_a_table(lines: list[str]) -> Iterator[bool]:

@@ -102,6 +102,7 @@ class Sql(ClickHouse):
         TRANSFORMS: ClassVar[Any] = {
             **ClickHouseGenerator.TRANSFORMS,
             LimitBy: lambda self, node: _limit_by(self, node),
+            exp.IntDiv: lambda self, node: self.func("intDiv", node.this, node.expression),
             Source: lambda self, node: f"({node.this})",
         }
 

@@ -237,7 +237,8 @@ _GROUPS: Final = {
     "Others": """
         bar byteSize caseWithExpression countDigits finalizeAggregation formatReadableDecimalSize
         formatReadableQuantity formatReadableSize formatReadableTimeDelta geoDistance geoToH3 geohashDecode
-        geohashEncode geohashesInBox getSubcolumn greatCircleAngle greatCircleDistance h3Distance h3GetResolution
+        geohashEncode geohashesInBox getSubcolumn
+        grouping greatCircleAngle greatCircleDistance h3Distance h3GetResolution
         h3ToGeo h3ToParent h3ToString h3kRing identity ignore initializeAggregation isConstant isDecimalOverflow
         materialize minSampleSizeContinuous minSampleSizeConversion neighbor parseReadableSize parseReadableSizeOrNull
         parseReadableSizeOrZero parseTimeDelta pointInEllipses pointInPolygon rand rand64 randCanonical randNormal

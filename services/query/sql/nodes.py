@@ -25,6 +25,7 @@ NODES: Final = frozenset(
         *(exp.Var, exp.And, exp.Or, exp.Not, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.IntDiv),
         *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Is, exp.In),
         *(exp.Between, exp.Like, exp.ILike, exp.RegexpLike, exp.DPipe, exp.Exists, exp.Placeholder),
+        exp.ColumnDef,  # the named element of a Tuple type
     )
 )
 
@@ -46,6 +47,7 @@ PARTS: Final[Mapping[type[exp.Expr], frozenset[str]]] = {
     exp.Placeholder: frozenset(("this", "kind")),
     exp.Lambda: frozenset(("this", "expressions")),
     exp.Column: frozenset(("this", "table", "db", "catalog")),
+    exp.ColumnDef: frozenset(("this", "kind")),
     exp.Fetch: frozenset(("direction", "count", "limit_options")),
 }
 """Of these nodes only the named parts may be there."""

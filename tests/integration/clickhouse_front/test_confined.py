@@ -23,6 +23,7 @@ ALLOWED = [
     "SELECT sum(x) FROM confined_events WHERE x IN (SELECT x FROM confined_events)",
     "SELECT sum(x) FROM confined_events WHERE x IN (5, 7)",
     "SELECT 5 FROM numbers(1)",
+    "WITH RECURSIVE r AS (SELECT 5 AS n UNION ALL SELECT n - 1 FROM r WHERE n > 1) SELECT max(n) FROM r",
 ]
 REFUSED = [
     ("SELECT * FROM confined_secrets", 497),
@@ -38,6 +39,7 @@ REFUSED = [
     ("SELECT * FROM `system`.`one`", 497),
     ("SELECT (SELECT count() FROM system.tables)", 497),
     ("SELECT 0 IN system.one", 497),
+    ("SELECT * FROM `_temporary_and_external_tables`.`_tmp_x`", 497),
     ("EXPLAIN SELECT * FROM confined_secrets", 497),
     ("EXPLAIN QUERY TREE SELECT (SELECT max(x) FROM confined_secrets)", 497),
     ("EXPLAIN AST WITH 9 IN confined_secrets AS y SELECT y", 497),
