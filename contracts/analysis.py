@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -24,6 +24,9 @@ AnalyseBy: TypeAlias = Annotated[
 Interval: TypeAlias = Literal["minute", "hour", "day", "week", "month"]
 Period: TypeAlias = Literal["hour", "day", "week", "month"]
 Occurrence: TypeAlias = Literal["any", "first", "last"]
+Letter: TypeAlias = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"]
+LETTERS: Final[tuple[Letter, ...]] = ("A", "B", "C", "D", "E", "F", "G", "H", "I", "J")
+"""What the series of a request with several are called."""
 Label: TypeAlias = Annotated[str, Meta(max_length=200)]
 
 

@@ -89,8 +89,8 @@ class Seconds(Message, frozen=True, kw_only=True):
 
 class FunnelStep(Message, frozen=True, kw_only=True):
     """`count`: actors that reached the step (`any`: were served so many steps). Rates are fractions, null over 0.
-    `dropped`: reached the last required step before, not this. Step 1 has nothing before it: null. Times are null unless
-    asked for."""
+    `dropped`: reached the last required step before, not this. Step 1 has nothing before it: null. Times are null
+    unless asked for."""
 
     step: int
     label: str

@@ -8,11 +8,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta
 from msgspec import field as named
 
-from contracts.analysis import ActorsLimit, AnalyseBy, Breakdown, Cursor, Group, Period, Series
+from contracts.analysis import ActorsLimit, AnalyseBy, Breakdown, Cursor, Group, Letter, Period, Series
 from contracts.base import Message
 from contracts.common import Facts, Moment, TimeZone, WeekStart
 from contracts.predicates import Predicate
-from contracts.trends import Letter
 
 State: TypeAlias = Literal["new", "returning", "resurrecting", "dormant"]
 

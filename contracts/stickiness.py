@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 from msgspec import field as named
 
-from contracts.analysis import ActorsLimit, AnalyseBy, Breakdown, Cursor, Group, Period, Series
+from contracts.analysis import ActorsLimit, AnalyseBy, Breakdown, Cursor, Group, Letter, Period, Series
 from contracts.base import Message
 from contracts.common import Facts, Moment, TimeZone, WeekStart
 from contracts.lifecycle import WholePeriod
 from contracts.predicates import Predicate
-from contracts.trends import Comparison, Letter
+from contracts.trends import Comparison
 
 
 class StickinessRequest(Message, frozen=True, kw_only=True):

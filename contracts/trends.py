@@ -8,7 +8,17 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from msgspec import Meta
 from msgspec import field as named
 
-from contracts.analysis import ActorsLimit, AnalyseBy, Breakdown, Cursor, Group, Interval, Label, Series
+from contracts.analysis import (
+    ActorsLimit,
+    AnalyseBy,
+    Breakdown,
+    Cursor,
+    Group,
+    Interval,
+    Label,
+    Letter,
+    Series,
+)
 from contracts.base import Message
 from contracts.common import Facts, Moment, TimeZone, WeekStart
 from contracts.predicates import FieldName, Predicate
@@ -34,8 +44,6 @@ FIELD_MEASURES: Final[frozenset[Measure]] = frozenset(
     {"sum", "avg", "min", "max", "median", "p90", "p95", "p99", "unique"}
 )
 """Those that ask for a `field`."""
-Letter: TypeAlias = Literal["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"]
-LETTERS: Final[tuple[Letter, ...]] = ("A", "B", "C", "D", "E", "F", "G", "H", "I", "J")
 Number: TypeAlias = int | float | None
 
 

@@ -28,8 +28,8 @@ class Limits(Message, frozen=True, kw_only=True):
 
 class WorkspaceSettings(Message, frozen=True, kw_only=True):
     """What requests of a workspace take for granted. `clock` pins as_of (demos, replays of old data); null: real
-    time. `blocked_ids` count as no id, beside the fixed list (docs/analyses.md). `internal_users`: a predicate on events
-    that analyses leave out unless asked for."""
+    time. `blocked_ids` count as no id, beside the fixed list (docs/analyses.md). `internal_users`: a predicate on
+    events that analyses leave out unless asked for."""
 
     name: Annotated[str, Meta(max_length=200)] = ""
     timezone: TimeZone = "UTC"

@@ -12,8 +12,8 @@ import pytest
 from contracts.analysis import Interval
 from contracts.errors import InvalidRequest
 from contracts.trends import Comparison, TrendSeries, TrendsRequest
-from services.query.analysis import buckets
-from services.query.analysis.trends import bucketing, periods
+from services.query.analysis import bucketing, buckets
+from services.query.analysis.trends import periods
 from services.query.frame import Frame
 
 

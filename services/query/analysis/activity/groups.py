@@ -6,7 +6,7 @@ from contracts.analysis import Group
 from services.query.analysis.activity.plan import Plan, Span
 from services.query.analysis.activity.sets import of_keys
 from services.query.analysis.breakdown import values
-from services.query.analysis.trends.groups import Groups, values_of
+from services.query.analysis.groups import Groups, values_of
 from services.query.resources import Query
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from contracts.analysis import AnalyseBy, Breakdown, Group, Period, Series
+from contracts.analysis import LETTERS, AnalyseBy, Breakdown, Group, Letter, Period, Series
 from contracts.errors import InvalidRequest, LimitExceeded
 from contracts.lifecycle import WholePeriod
 from contracts.predicates import Predicate
-from contracts.trends import LETTERS, Letter
 from services.kit.predicates import check_predicate
 from services.kit.service import RequestContext
 from services.query.analysis import buckets

@@ -10,8 +10,8 @@ from services.kit import sql
 from services.kit.predicates import Scope
 from services.query.analysis import buckets
 from services.query.analysis.activity.plan import Plan, Span
+from services.query.analysis.bucketing import bucket_of
 from services.query.analysis.source import RANK, Column
-from services.query.analysis.trends.bucketing import bucket_of
 
 _WIDTHS: Final = (64, 128, 256)
 """Bits of the integers used."""

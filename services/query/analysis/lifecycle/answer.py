@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from contracts.analysis import Group
+from contracts.analysis import LETTERS, Group
 from contracts.lifecycle import LifecycleLine, LifecycleResult
-from contracts.trends import LETTERS
 from services.query.analysis.activity.plan import Plan
 from services.query.analysis.delivery import Table
 from services.query.analysis.lifecycle.statements import STATES, cell_of

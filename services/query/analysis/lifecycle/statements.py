@@ -8,7 +8,7 @@ from contracts.lifecycle import State
 from services.query.analysis import buckets
 from services.query.analysis.activity.plan import Plan, Span
 from services.query.analysis.activity.sets import of_keys
-from services.query.analysis.trends.groups import Groups
+from services.query.analysis.groups import Groups
 
 STATES: Final[tuple[State, ...]] = get_args(State)
 _FOLLOWING: Final = "arrayPushBack(arrayPopFront(periods), toUInt16(0))"

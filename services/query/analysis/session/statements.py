@@ -13,9 +13,9 @@ from services.kit import sql
 from services.kit.predicates import Scope, compile_field
 from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
+from services.query.analysis.bucketing import bucket_of
 from services.query.analysis.session.plan import PAGES, Plan
 from services.query.analysis.source import ORDER, Column, Source
-from services.query.analysis.trends.bucketing import bucket_of
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 WHOLE: Final = -1

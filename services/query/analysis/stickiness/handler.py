@@ -8,22 +8,21 @@ from datetime import datetime
 
 import msgspec
 
-from contracts.analysis import Group
+from contracts.analysis import LETTERS, Group
 from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.stickiness import StickinessActorsRequest, StickinessLine, StickinessRequest, StickinessResult
-from contracts.trends import LETTERS
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis.activity.groups import chosen, ranked
 from services.query.analysis.activity.plan import FIRST, Plan, Span, check_size, settle
 from services.query.analysis.delivery import delivered
+from services.query.analysis.groups import Groups
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.stickiness.answer import counts_of, table_of
 from services.query.analysis.stickiness.spans import compared
 from services.query.analysis.stickiness.statements import actors_sql, counts_sql
-from services.query.analysis.trends.groups import Groups
 from services.query.resources import Query, Resources
 
 

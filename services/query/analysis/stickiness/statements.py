@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.query.analysis.activity.plan import Plan, Span
 from services.query.analysis.activity.sets import of_keys
-from services.query.analysis.trends.groups import Groups
+from services.query.analysis.groups import Groups
 
 
 def counts_sql(plan: Plan, series: int, span: Span, groups: Groups | None) -> str:

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from contracts.analysis import LETTERS
 from contracts.base import encode
 from contracts.errors import InvalidRequest
-from contracts.trends import LETTERS, TrendsActorsRequest
+from contracts.trends import TrendsActorsRequest
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis import buckets
+from services.query.analysis.groups import Groups, values_of
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.source import Column
-from services.query.analysis.trends.groups import Groups, values_of
 from services.query.analysis.trends.handler import kept_groups
 from services.query.analysis.trends.line import FIRST, Line
 from services.query.analysis.trends.periods import Period

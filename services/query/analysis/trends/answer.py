@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from contracts.analysis import Breakdown, Buckets, Group
+from contracts.analysis import Breakdown, Buckets, Group, Letter
 from contracts.common import Facts
-from contracts.trends import ComparedValues, Letter, TrendBucket, TrendLine, TrendsRequest, TrendsResult
+from contracts.trends import ComparedValues, TrendBucket, TrendLine, TrendsRequest, TrendsResult
 from services.query.analysis.delivery import Table
+from services.query.analysis.groups import Groups
 from services.query.analysis.trends.formula import Expression, evaluate
-from services.query.analysis.trends.groups import Groups
 from services.query.analysis.trends.numbers import ByGroup, Numbers, nothing
 from services.query.analysis.trends.plan import Plan
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from contracts.analysis import LETTERS
 from contracts.errors import InvalidRequest
-from contracts.trends import LETTERS, Number
+from contracts.trends import Number
 
 POINTER: Final = "/formula"
 MAX_DEPTH: Final = 50

@@ -10,9 +10,9 @@ from contracts.errors import LimitExceeded
 from contracts.trends import TrendsRequest
 from services.kit.service import Answer, RequestContext
 from services.query.analysis.delivery import delivered
+from services.query.analysis.groups import Groups, Values
 from services.query.analysis.trends import numbers, statements
 from services.query.analysis.trends.answer import answer_of, table_of
-from services.query.analysis.trends.groups import Groups, Values
 from services.query.analysis.trends.line import Line
 from services.query.analysis.trends.numbers import ByGroup
 from services.query.analysis.trends.periods import Period

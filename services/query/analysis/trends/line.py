@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from contracts.analysis import LETTERS, Letter
 from contracts.predicates import Predicate
-from contracts.trends import FIELD_MEASURES, LETTERS, Letter, TrendSeries
+from contracts.trends import FIELD_MEASURES, TrendSeries
 from services.kit.predicates import Scope, check_field, compile_field
 from services.kit.predicates.operations import is_number_text
 from services.query.analysis.source import Column, Source, tables_of

@@ -11,11 +11,10 @@ from typing import Final
 from contracts.analysis import Breakdown
 from contracts.trends import Measure
 from services.kit import sql
-from services.query.analysis import buckets
+from services.query.analysis import buckets, groups
+from services.query.analysis.bucketing import bucket_of
+from services.query.analysis.groups import Groups
 from services.query.analysis.source import Column
-from services.query.analysis.trends import groups
-from services.query.analysis.trends.bucketing import bucket_of
-from services.query.analysis.trends.groups import Groups
 from services.query.analysis.trends.line import Line
 from services.query.analysis.trends.periods import Days, Period
 
