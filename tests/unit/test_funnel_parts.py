@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contracts.funnel import FunnelRequest
-from services.query.analysis.funnel import overlapping
+from services.query.analysis.funnel import untied
 from services.query.analysis.funnel.disjoint import suits
 from services.query.analysis.funnel.summary import bins_of, histogram, quantile, seconds
 from services.query.analysis.funnel.values import group_of, order, pack, unpack
@@ -87,8 +87,11 @@ def test_what_the_arrays_cannot_tell_is_judged_exactly(body: dict[str, Any]) -> 
     assert not suits(request(**body))
 
 
-def test_counts_of_steps_that_share_events_are_left_to_the_engine_but_for_ties() -> None:
+def test_counts_by_order_are_left_to_the_engine_but_for_ties() -> None:
     shared = {"steps": [{"names": ["a"]}, {"names": ["a"]}]}
-    assert overlapping.suits(request(**shared))
-    for more in ({"times": True}, {"order": "any"}, {"holding": ["event"]}, {"exclusions": [{"names": ["x"]}]}):
-        assert not overlapping.suits(request(**shared, **more))
+    assert untied.suits(request(**shared))
+    assert untied.suits(request(order="strict"))
+    excluding = {"exclusions": [{"names": ["x"]}]}
+    assert untied.suits(request(**excluding))
+    for more in ({"times": True}, {"order": "any"}, {"holding": ["event"]}, excluding | {"effect": "disqualify"}):
+        assert not untied.suits(request(**shared, **more))

@@ -6,8 +6,9 @@ from typing import Final
 
 from contracts.analysis import Group
 from contracts.errors import LimitExceeded
-from services.query.analysis.funnel import overlapping
+from services.query.analysis.funnel import untied
 from services.query.analysis.funnel.answer import previous
+from services.query.analysis.funnel.arrays import depth_condition
 from services.query.analysis.funnel.number import OTHER_GROUP, Number, Ranking
 from services.query.analysis.funnel.outcome import WHOLE, Evaluation, Key, Outcome
 from services.query.analysis.funnel.plan import Plan
@@ -26,8 +27,8 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
     Raises:
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine, or too many values to break down by.
     """
-    if overlapping.suits(plan.request):
-        return [(None, await _overlapping(query, plan))]
+    if untied.suits(plan.request):
+        return [(None, await _counts_of_all(query, plan))]
     if plan.request.breakdown is None:
         whole = Tally(plan)
         async for found in outcomes(query, plan, Evaluation(plan)):
@@ -56,12 +57,12 @@ async def summaries(query: Query, plan: Plan) -> list[tuple[Group | None, Summar
     return [*groups, (OTHER_GROUP, other.summary())]
 
 
-async def _overlapping(query: Query, plan: Plan) -> Summary:
+async def _counts_of_all(query: Query, plan: Plan) -> Summary:
     """Return counts for which only actors with simultaneous events must be judged one by one."""
-    ((tied, *counts),) = (await query.run(overlapping.counts_sql(plan))).rows()
+    ((tied, *counts),) = (await query.run(untied.counts_sql(plan))).rows()
     tally = Tally(plan)
     if tied:
-        async for found in outcomes(query, plan, Evaluation(plan), only=overlapping.tied_sql(plan)):
+        async for found in outcomes(query, plan, Evaluation(plan), only=untied.tied_sql(plan)):
             for outcome in found:
                 tally.add(outcome)
     summary = tally.summary()
@@ -95,6 +96,12 @@ async def behind(query: Query, plan: Plan, number: Number) -> list[Key]:
         As `summaries`.
     """
     evaluation = Evaluation(plan, trends=number.interval is not None)
+    found: set[Key] = set()
+    only = ""
+    if untied.suits(plan.request):
+        condition = depth_condition(number.step, dropped=number.dropped)
+        found.update((await query.run(untied.untied_sql(plan, condition))).data[0])
+        only = untied.tied_sql(plan)
     wanted: frozenset[bytes] | set[bytes] = {WHOLE}
     if number.group is not None:
         wanted = {pack(number.group.values)}
@@ -105,8 +112,7 @@ async def behind(query: Query, plan: Plan, number: Number) -> list[Key]:
             if ranking.folds and plan.request.breakdown.attribution == "all_events":
                 wanted = {WHOLE}
                 evaluation = Evaluation(plan, shown=ranking.shown, trends=number.interval is not None)
-    found: set[Key] = set()
-    async for some in outcomes(query, plan, evaluation):
+    async for some in outcomes(query, plan, evaluation, only=only):
         found.update(outcome.actor for outcome in some if outcome.value in wanted and _counts(plan, outcome, number))
     return sorted(found)
 
