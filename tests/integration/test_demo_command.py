@@ -71,7 +71,7 @@ EXAMPLES = re.findall(r"```sh\n(curl [^`]*?)```\n\n(?:<!-- answer: \w+ -->\n)?``
 
 
 def test_the_readme_shows_answers() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 5
 
 
 @pytest.mark.parametrize(("request_", "answer"), EXAMPLES)
