@@ -117,6 +117,8 @@ class Samples:
         self.order = rng.choice(("ordered", "ordered", "ordered", "strict", "any"))
         self.plain = rng.random() < 0.4
         """Steps are names, and little else is said: what services are tempted to answer by shorter ways."""
+        self.bare = rng.random() < 0.4
+        """Little more than counts is asked for."""
         self.names = rng.sample((*NAMES, "x"), 4)
         self.broad = 1 if self.count > 3 else 2
         """How many more steps may mean nearly every event: choices of events to steps grow with the power of them."""
@@ -137,7 +139,7 @@ class Samples:
         request |= {
             "window": self.window(),
             "range": rng.choice(("entries", "entries", "all_steps")),
-            "times": rng.random() < 0.8,
+            "times": rng.random() < (0.1 if self.bare else 0.8),
             "analyse_by": rng.choice(("actor", "actor", "actor", "user_id", "anonymous_id", "group_id")),
             "include_internal": rng.random() < 0.3,
         }
@@ -149,11 +151,12 @@ class Samples:
             request["holding"] = rng.sample(self.fields(tables), rng.choice((1, 1, 2)))
         if rng.random() < 0.25:
             request["where"] = self.predicate(tables)
-        if rng.random() < 0.5:
+        more = 0.1 if self.bare else 0.6
+        if rng.random() < more:
             request["breakdown"] = self.breakdown(tables)
-        if rng.random() < 0.5:
+        if rng.random() < more:
             request["trend"] = rng.choice(("hour", "day", "day", "week", "month"))
-        if self.count > 1 and rng.random() < 0.5:
+        if self.count > 1 and rng.random() < more:
             first, last = sorted(rng.sample(range(1, self.count + 1), 2))
             request["time_to_convert"] = {"from_step": first, "to_step": last}
             if rng.random() < 0.5:
