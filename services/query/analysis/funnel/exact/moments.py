@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from services.query.analysis.funnel.exact.rules import Event
 from services.query.analysis.funnel.exact.runs import Run, Runs
@@ -39,18 +38,19 @@ class Moments:
 def moments(events: Sequence[Event], runs: Runs, held: bytes) -> Moments:
     """Return the moments of the events that carry `held`; events ascend in time."""
     found = Moments([], [], [], [], [])
-    for place, (time, group) in enumerate(groupby(range(len(events)), lambda index: events[index].time)):
-        members = [
-            index for index in group if (events[index].steps or events[index].exclusions) and events[index].held == held
-        ]
-        if not members:
+    place, previous = -1, None
+    for index, (time, steps, exclusions, own) in enumerate(events):
+        if time != previous:
+            place, previous = place + 1, time
+        if own != held or not (steps or exclusions):
+            continue
+        if found.places and found.places[-1] == place:
+            found.members[-1].append(index)
+            found.blocks[-1] |= exclusions
             continue
         found.times.append(time)
         found.places.append(place)
-        found.runs.append(runs.of([(events[index].steps, events[index].exclusions) for index in members]))
-        block = 0
-        for index in members:
-            block |= events[index].exclusions
-        found.blocks.append(block)
-        found.members.append(members)
+        found.blocks.append(exclusions)
+        found.members.append([index])
+    found.runs = [runs.of([events[index][1:3] for index in members]) for members in found.members]
     return found
