@@ -48,6 +48,7 @@ def test_what_was_written_passes() -> None:
     [
         ("TableIdentifier cdp.events_track (alias t)", "TableIdentifier cdp.identity_links (alias t)"),
         ("TableIdentifier cdp.events_track (alias t)", "TableIdentifier events_track (alias t)"),
+        ("Function in (children 1)", "Function arrayMap (children 1)"),
         ("TableIdentifier __cte0", "TableIdentifier system.one"),
         ("TableIdentifier __cte0", "TableIdentifier x.__cte0"),
         ("Function in (children 1)", "Function file (children 1)"),

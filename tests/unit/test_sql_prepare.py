@@ -87,6 +87,11 @@ def test_refusals_name_the_construct_and_its_place() -> None:
         "SELECT 1,\n  sleep(3)": "line 2, column 3: the function sleep() is not available",
         "SELECT * FROM url('http://x', 'CSV')": "line 1, column 15: the table function url() is not available",
         "SELECT *\nFROM system.tables": "line 2, column 6: a database before a table's name is not supported here",
+        "SELECT arrayMap(file, ['/x'])": "line 1, column 17: arrayMap() takes a function: write a lambda, x -> …",
+        "SELECT arraySort((file AS f), [1])": "line 1, column 19: arraySort() takes a function: write a lambda, x -> …",
+        "SELECT 1 FROM events_track ARRAY JOIN (SELECT [1] FROM system.one)": (
+            "line 1, column 56: a table or a sub-query in brackets must stand here"
+        ),
         "SELECT 1; SELECT 2": "line 1, column 9: one statement at a time: a second one follows the semicolon",
         "DROP TABLE events_track": "line 1, column 1: a statement is a SELECT, or EXPLAIN [PLAN] of one",
         "EXPLAIN AST SELECT 1": "line 1, column 9: a statement is a SELECT, or EXPLAIN [PLAN] of one",

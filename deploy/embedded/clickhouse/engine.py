@@ -115,6 +115,10 @@ class Engine:
             self._control.execute("SELECT lower(name) FROM system.table_functions", "TSV").decode().split()
         )
         """Lower-case names of the engine's table functions."""
+        self.higher_order = frozenset(
+            self._control.execute("SELECT name FROM system.functions WHERE higher_order = 1", "TSV").decode().split()
+        )
+        """Names of the functions that take a function."""
         self.writes = 0
         """Statements run that may have changed data."""
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
-from .engine import Connection
+from .engine import Connection, Engine
 from .errors import ServerError
 from .statements import Kind, Statement
 from .tokens import literal, scan
@@ -40,7 +39,7 @@ _MEMBERSHIP = re.compile(r"^\s*Function (?:global)?(?:not)?(?:null)?in(?:ignores
 _EXPLAINED = re.compile(r"^Explain EXPLAIN(?: AST| QUERY TREE| PLAN)?(?: \(children \d+\))?$")
 
 
-def check(connection: Connection, statement: Statement, table_functions: frozenset[str], user: User) -> None:
+def check(engine: Engine, connection: Connection, statement: Statement, user: User) -> None:
     """Raises ServerError 164, 446 with the function's name, or 497 with the table's. Blocks: call it through
     ``Engine.run``."""
     kind, count = connection.classify(statement.sql)
@@ -54,12 +53,15 @@ def check(connection: Connection, statement: Statement, table_functions: frozens
     # The engine does not say what a transformer applies, and it may be any function.
     if any(line.strip().startswith("ColumnsApplyTransformer") for line in lines):
         raise ServerError(446, "APPLY is not allowed for a read-only user")
-    for line in lines:
+    for at, line in enumerate(lines):
         found = _FUNCTION.match(line)
         if found is None or found[1] in user.functions:
             continue
-        if (name := found[1].lower()) in table_functions - _TABLE_FUNCTIONS or _SCALARS.match(name):
+        if (name := found[1].lower()) in engine.table_functions - _TABLE_FUNCTIONS or _SCALARS.match(name):
             raise ServerError(446, f"Function {found[1]} is not allowed for a read-only user")
+        # A bare name there is a function of that name to the engine: arrayMap(file, ['/etc/passwd']).
+        if found[1] in engine.higher_order and len(given := _arguments(lines, at)) > 1 and _is_name(given[0]):
+            raise ServerError(446, f"A function given to {found[1]} by its name is not allowed for a read-only user")
     if user.tables is not None:
         _confine(connection, statement, lines, user.tables)
 
@@ -80,7 +82,7 @@ def _confine(connection: Connection, statement: Statement, lines: list[str], tab
         for name in answer.decode("utf-8", "surrogateescape").splitlines():
             if name not in tables:
                 raise _not_granted(name)
-    if any(_names_a_table(lines)):
+    if any(_MEMBERSHIP.match(line) and any(map(_is_name, _arguments(lines, at)[1:2])) for at, line in enumerate(lines)):
         raise ServerError(497, "Not enough privileges: the right side of IN must be values or a SELECT")
     for line in _explain(connection, "QUERY TREE", _explained(statement)):
         resolved = _RESOLVED.match(line)
@@ -89,20 +91,22 @@ def _confine(connection: Connection, statement: Statement, lines: list[str], tab
         raise _not_granted(resolved[1])
 
 
-def _names_a_table(lines: list[str]) -> Iterator[bool]:
-    """For each IN: whether its right side is a bare name, which the engine takes for a table."""
-    for at, line in enumerate(lines):
-        if not _MEMBERSHIP.match(line):
-            continue
-        depth = len(line) - len(line.lstrip(" "))
-        arguments: list[str] = []
-        for below in lines[at + 1 :]:
-            level = len(below) - len(below.lstrip(" "))
-            if level <= depth:
-                break
-            if level == depth + 2:
-                arguments.append(below.strip())
-        yield any(each.startswith(("Identifier", "TableIdentifier")) for each in arguments[1:2])
+def _arguments(lines: list[str], at: int) -> list[str]:
+    """The first lines of the arguments of the function at a line."""
+    depth = len(lines[at]) - len(lines[at].lstrip(" "))
+    arguments: list[str] = []
+    for below in lines[at + 1 :]:
+        level = len(below) - len(below.lstrip(" "))
+        if level <= depth:
+            break
+        if level == depth + 2:
+            arguments.append(below.strip())
+    return arguments
+
+
+def _is_name(line: str) -> bool:
+    """Whether an argument is a bare name; on the right side of IN the engine takes it for a table."""
+    return line.startswith(("Identifier", "TableIdentifier"))
 
 
 def _explained(statement: Statement) -> str:

@@ -79,7 +79,7 @@ class Session:
             if not self._sealed:
                 await self._engine.run(connection.execute, "SET readonly = 1")
                 self._sealed = True
-            await self._engine.run(guard.check, connection, statement, self._engine.table_functions, self.user)
+            await self._engine.run(guard.check, self._engine, connection, statement, self.user)
         running = Running(query_id or str(uuid.uuid4()), self.user.name, sql, connection)
         self._registry.add(running)
         try:

@@ -8,7 +8,7 @@ from typing import Final
 from sqlglot import exp
 
 from services.query.sql import refused
-from services.query.sql.functions import is_allowed
+from services.query.sql.functions import HIGHER_ORDER, is_allowed
 from services.query.sql.nodes import CALLS, NAMES, NODES, PARTS, TYPES
 
 TABLE_FUNCTIONS: Final = frozenset(("numbers", "view"))
@@ -61,6 +61,13 @@ def _problems(root: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
             yield from _membership(node)
         elif isinstance(node, exp.DataType):
             yield from _type(node)
+        elif _reads(node) and not isinstance(node.this, exp.Table | exp.Subquery | exp.Final):
+            # The parser takes tables for columns within ARRAY JOIN, those of sub-queries included.
+            yield node.this, "a table or a sub-query in brackets must stand here"
+
+
+def _reads(node: exp.Expr) -> bool:
+    return isinstance(node, exp.From) or (isinstance(node, exp.Join) and node.kind != "ARRAY")
 
 
 def _first(value: object, node: exp.Expr) -> exp.Expr:
@@ -77,6 +84,12 @@ def _call(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
             yield from _numbers(node)
     elif not is_allowed(name):
         yield node, f"the function {name}() is not available"
+    elif name in HIGHER_ORDER and len(node.expressions) > 1:
+        function = node.expressions[0]
+        while isinstance(function, exp.Paren | exp.Alias):
+            function = function.this
+        if isinstance(function, exp.Column | exp.Identifier | exp.Dot):
+            yield function, f"{name}() takes a function: write a lambda, x -> …"
 
 
 def _numbers(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:

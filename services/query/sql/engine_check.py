@@ -13,7 +13,7 @@ from typing import Final
 
 from contracts.errors import InvalidRequest
 from services.query.sql import refused
-from services.query.sql.functions import OPERATORS, is_allowed
+from services.query.sql.functions import HIGHER_ORDER, OPERATORS, is_allowed
 from services.query.sql.rewrite import Rewritten
 
 _FUNCTION: Final = re.compile(r"^ *Function (.+?)(?: \(alias .*\))?(?: \(children \d+\))?$")
@@ -50,8 +50,11 @@ def check_ast(lines: Sequence[str], expected: Rewritten) -> None:
             dictionary_calls += found[1] == _DICTIONARY
             if not _may_be_called(found[1]) and found[1] not in expected.table_functions:
                 raise _different(f"the function {found[1]}()")
-            if _MEMBERSHIP.match(line) and _names_a_table(lines, at):
+            arguments = _arguments(lines, at)
+            if _MEMBERSHIP.match(line) and any(_is_name(each) for each in arguments[1:2]):
                 raise _different("a table on the right side of IN")
+            if found[1] in HIGHER_ORDER and len(arguments) > 1 and _is_name(arguments[0]):
+                raise _different(f"a function given to {found[1]}() by its name")
         elif (found := _TABLE.match(line)) and found[1] not in expected.tables and not _CTE.match(found[1]):
             raise _different(f"the table {found[1]}")
     if dictionary_calls != expected.dictionary_calls:
@@ -81,8 +84,8 @@ def _may_be_called(name: str) -> bool:
     return name in OPERATORS or name == _DICTIONARY or is_allowed(name)
 
 
-def _names_a_table(lines: Sequence[str], at: int) -> bool:
-    """Tell whether the right side of an IN is a bare name: to the engine that is a table."""
+def _arguments(lines: Sequence[str], at: int) -> list[str]:
+    """Return the first lines of the arguments of the function at a line."""
     depth = _depth(lines[at])
     arguments = []
     for below in lines[at + 1 :]:
@@ -91,7 +94,11 @@ def _names_a_table(lines: Sequence[str], at: int) -> bool:
             break
         if level == depth + 2:
             arguments.append(below.strip())
-    return any(each.startswith(("Identifier", "TableIdentifier")) for each in arguments[1:2])
+    return arguments
+
+
+def _is_name(line: str) -> bool:
+    return line.startswith(("Identifier", "TableIdentifier"))
 
 
 def _depth(line: str) -> int:

@@ -345,6 +345,17 @@ OPERATORS: Final = frozenset(
 """Functions that the engine makes of operators and syntax. Those of IN take a table by name when they are called, so
 nobody may call them."""
 
+_HIGHER_ORDER: Final = """
+    arrayAll arrayAvg arrayBottomK arrayCompact arrayCount arrayCumSum arrayCumSumNonNegative arrayDifference
+    arrayExists arrayFill arrayFilter arrayFirst arrayFirstIndex arrayFirstOrNull arrayFold arrayLast arrayLastIndex
+    arrayLastOrNull arrayMap arrayMax arrayMin arrayPartialReverseSort arrayPartialSort arrayProduct
+    arrayReverseFill arrayReverseSort arrayReverseSplit arraySort arraySplit arraySum arrayTopK mapAll mapApply
+    mapExists mapFilter mapPartialReverseSort mapPartialSort mapReverseSort mapSort
+"""
+HIGHER_ORDER: Final = frozenset(_HIGHER_ORDER.split())
+"""Functions whose first argument may be a function. The engine takes a bare name there for a function of that name, so
+`arrayMap(file, ['…'])` reads a file: whoever means a function writes a lambda."""
+
 _AGGREGATES: Final = frozenset(_GROUPS["Aggregates"].split()) | {"median", "lttb", "anova"}
 _AGGREGATES_ANY_CASE: Final = frozenset(name.lower() for name in _AGGREGATES) & ANY_CASE
 

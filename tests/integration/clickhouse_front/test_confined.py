@@ -111,10 +111,13 @@ async def test_what_is_sent_holds_for_its_query_only(tenant: Connection) -> None
     assert raised.value.code == 164
 
 
-async def test_apply_is_refused_because_the_engine_does_not_show_its_function(reader: Connection) -> None:
+async def test_functions_given_by_name_are_refused_because_the_engine_does_not_show_them(reader: Connection) -> None:
     for sql in (
         "SELECT * APPLY(file) FROM (SELECT '/etc/passwd')",
         "SELECT * APPLY(x -> file(x)) FROM (SELECT '/etc/passwd')",
+        "SELECT arrayMap(file, ['/etc/passwd'])",
+        "SELECT arrayMap((file), ['/etc/passwd'])",
+        "SELECT (SELECT arraySort(file AS f, ['/etc/passwd']))",
         "SELECT (SELECT COLUMNS('.*') APPLY file FROM (SELECT '/etc/passwd'))",
     ):
         with pytest.raises(ServerException) as raised:
