@@ -38,6 +38,8 @@ from contracts.session import (
     SessionRequest,
     SessionResult,
 )
+from contracts.sql import EXAMPLES as SQL_EXAMPLES
+from contracts.sql import SqlCancel, SqlCancelled, SqlRequest, SqlResult
 from contracts.stickiness import ACTORS_EXAMPLES as STICKINESS_ACTORS_EXAMPLES
 from contracts.stickiness import EXAMPLES as STICKINESS_EXAMPLES
 from contracts.stickiness import StickinessActorsRequest, StickinessRequest, StickinessResult
@@ -359,6 +361,29 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         cache="query",
         formats=("json", "csv"),
         examples=PATHS_ACTORS_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="sql",
+        method="POST",
+        path="/query/sql",
+        request=SqlRequest,
+        response=SqlResult,
+        scope="query:read",
+        summary="Custom SQL over the workspace's events",
+        description="One SELECT, or EXPLAIN of one, in ClickHouse's SQL. Never cached. Every format but JSON streams.",
+        formats=("json", "ndjson", "csv", "parquet", "arrow"),
+        examples=SQL_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="sql_cancel",
+        method="DELETE",
+        path="/query/sql/{query_id}",
+        request=SqlCancel,
+        response=SqlCancelled,
+        scope="query:read",
+        summary="Stop a query by the id it was sent with",
     ),
     Operation(
         service="query",

@@ -57,6 +57,12 @@ class SqlCancel(Message, frozen=True, kw_only=True):
     query_id: UUID
 
 
+class SqlCancelled(Message, frozen=True, kw_only=True):
+    """The query does not run any more; whether it did is not said."""
+
+    query_id: UUID
+
+
 EXAMPLES: dict[str, Any] = {
     "commonest events": {
         "query": "SELECT event, count() AS n, uniq(actor) AS actors FROM events_track GROUP BY event ORDER BY n DESC",

@@ -29,6 +29,7 @@ from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
 from services.query.schema_gate import SchemaGate
 from services.query.sql.engine import SqlEngine
+from services.query.sql.handler import sql, sql_cancel
 from services.query.workspace import workspace_get, workspace_put
 
 
@@ -61,6 +62,8 @@ def build(settings: Settings) -> Service:
         "lifecycle_actors": lifecycle_actors,
         "stickiness": stickiness,
         "stickiness_actors": stickiness_actors,
+        "sql": sql,
+        "sql_cancel": sql_cancel,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }

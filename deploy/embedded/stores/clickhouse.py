@@ -21,14 +21,16 @@ DATABASE = "cdp"
 SQL_USER = "cdp_sql"
 """Runs custom SQL: reads the event tables, with a filter and limits sent along, and can do nothing else."""
 _SQL_TABLES = tuple(f"{DATABASE}.events_{name}" for name in ("track", "identify", "page", "group"))
-_SQL_SETTINGS = (
+SQL_SETTINGS = (
     *("additional_table_filters", "limit", "session_timezone", "max_execution_time", "timeout_overflow_mode"),
     *("max_memory_usage", "max_rows_to_read", "max_bytes_to_read", "max_query_size", "max_ast_elements"),
     *("max_expanded_ast_elements", "max_bytes_before_external_sort", "max_bytes_ratio_before_external_sort"),
     *("prefer_external_sort_block_bytes", "do_not_merge_across_partitions_select_final", "date_time_output_format"),
+    *("max_bytes_before_external_group_by", "max_bytes_ratio_before_external_group_by"),
     *("type_json_skip_null_typed_paths", "output_format_json_escape_forward_slashes"),
     "output_format_json_quote_64bit_integers",
 )
+"""The settings that come with a statement of custom SQL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class ClickHouse:
                 "readonly": True,
                 "tables": _SQL_TABLES,
                 "functions": ["dictGetOrDefault"],  # of the sub-selects that stand for the tables
-                "sendable": _SQL_SETTINGS,
+                "sendable": SQL_SETTINGS,
             },
         ]
         path = self.home.run / "clickhouse.users.json"

@@ -17,7 +17,7 @@ from contracts.base import encode
 from contracts.common import Facts
 from contracts.errors import LimitExceeded
 from contracts.operations import MEDIA_TYPES, Format
-from contracts.sql import SqlCancel, SqlRequest
+from contracts.sql import SqlCancel, SqlCancelled, SqlRequest
 from services.kit import timerange
 from services.kit.clickhouse import ClickHouseError, RawStream
 from services.kit.identity import Blocked
@@ -79,13 +79,14 @@ async def sql(resources: Resources, request: SqlRequest, context: RequestContext
     return Stream(_streamed(resources, run, context), content_type=MEDIA_TYPES[context.format])
 
 
-async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestContext) -> None:
+async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestContext) -> SqlCancelled:
     """Answer `query.sql_cancel`: stop a query of this workspace; one that is over or unknown is no error.
 
     Raises:
         Unavailable: ClickHouse does not answer.
     """
     await resources.sql.cancel(name_of(context.workspace, request.query_id))
+    return SqlCancelled(query_id=request.query_id)
 
 
 async def _checked(resources: Resources, request: SqlRequest, context: RequestContext) -> Run:
