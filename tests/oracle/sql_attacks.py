@@ -208,6 +208,8 @@ SCALARS = [
         "1 IN `cdp`.`events_track`",
     ),
     *(
+        "1 IN (format('CSV', '1'))",
+        "1 IN format('Template', 'x')",
         "1 IN merge('cdp', '.*')",
         "1 IN remote('127.0.0.1:{port}', system.one)",
         "1 IN numbers(99999999999)",

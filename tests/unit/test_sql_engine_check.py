@@ -55,6 +55,7 @@ def test_what_was_written_passes() -> None:
         ("Function in (children 1)", "Function file (alias in) (children 1)"),
         ("Literal Tuple_(UInt64_1, UInt64_2)", "Identifier cdp.events_track"),
         ("Literal Tuple_(UInt64_1, UInt64_2)", "TableIdentifier cdp.events_track"),
+        ("Literal Tuple_(UInt64_1, UInt64_2)", "Function format (children 1)"),
         ("    Function dictGetOrDefault (children 1)\n", ""),
         ("    Function dictGetOrDefault (children 1)\n", "    Function dictGetOrDefault (children 1)\n" * 2),
         ("Function numbers", "Function merge"),

@@ -8,7 +8,7 @@ from typing import Final
 from sqlglot import exp
 
 from services.query.sql import refused
-from services.query.sql.functions import HIGHER_ORDER, is_allowed
+from services.query.sql.functions import HIGHER_ORDER, TABLE_FUNCTIONS_TOO, is_allowed
 from services.query.sql.nodes import CALLS, NAMES, NODES, PARTS, TYPES
 
 TABLE_FUNCTIONS: Final = frozenset(("numbers", "view"))
@@ -109,6 +109,8 @@ def _membership(node: exp.In) -> Iterator[tuple[exp.Expr, str]]:
         name = value.name if isinstance(value, _SCALARS_ALONE) else None
         if name is not None and not isinstance(value, exp.Placeholder):
             yield each, f"IN {name}: write IN (SELECT … FROM {name}), or has(array, value) for an array"
+        elif isinstance(value, CALLS) and value.name.lower() in TABLE_FUNCTIONS_TOO:
+            yield each, f"{value.name}() may not stand on the right side of IN"
         elif field is not None and not isinstance(value, exp.Array | exp.Tuple | exp.Literal | exp.Placeholder):
             yield each, "the right side of IN must be a list of values or a SELECT"
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from contracts.errors import InvalidRequest
 from services.query.sql import refused
-from services.query.sql.functions import HIGHER_ORDER, OPERATORS, is_allowed
+from services.query.sql.functions import HIGHER_ORDER, OPERATORS, TABLE_FUNCTIONS_TOO, is_allowed
 from services.query.sql.rewrite import Rewritten
 
 _FUNCTION: Final = re.compile(r"^ *Function (.+?)(?: \(alias .*\))?(?: \(children \d+\))?$")
@@ -51,7 +51,7 @@ def check_ast(lines: Sequence[str], expected: Rewritten) -> None:
             if not _may_be_called(found[1]) and found[1] not in expected.table_functions:
                 raise _different(f"the function {found[1]}()")
             arguments = _arguments(lines, at)
-            if _MEMBERSHIP.match(line) and any(_is_name(each) for each in arguments[1:2]):
+            if _MEMBERSHIP.match(line) and any(_is_table(each) for each in arguments[1:2]):
                 raise _different("a table on the right side of IN")
             if found[1] in HIGHER_ORDER and len(arguments) > 1 and _is_name(arguments[0]):
                 raise _different(f"a function given to {found[1]}() by its name")
@@ -99,6 +99,11 @@ def _arguments(lines: Sequence[str], at: int) -> list[str]:
 
 def _is_name(line: str) -> bool:
     return line.startswith(("Identifier", "TableIdentifier"))
+
+
+def _is_table(line: str) -> bool:
+    called = _FUNCTION.match(line)
+    return _is_name(line) or (called is not None and called[1].lower() in TABLE_FUNCTIONS_TOO)
 
 
 def _depth(line: str) -> int:

@@ -356,6 +356,9 @@ HIGHER_ORDER: Final = frozenset(_HIGHER_ORDER.split())
 """Functions whose first argument may be a function. The engine takes a bare name there for a function of that name, so
 `arrayMap(file, ['…'])` reads a file: whoever means a function writes a lambda."""
 
+TABLE_FUNCTIONS_TOO: Final = frozenset(("format",))
+"""Functions that are table functions as well: on the right side of IN the engine calls these."""
+
 _AGGREGATES: Final = frozenset(_GROUPS["Aggregates"].split()) | {"median", "lttb", "anova"}
 _AGGREGATES_ANY_CASE: Final = frozenset(name.lower() for name in _AGGREGATES) & ANY_CASE
 
