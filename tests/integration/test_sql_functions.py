@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.kit import sql
 from services.kit.clickhouse import ClickHouse
 from services.kit.settings import Settings
+from services.query.sql.access import grant_statements, revoke_statements
 from services.query.sql.check import TABLE_FUNCTIONS
 from services.query.sql.functions import ANY_CASE, FUNCTIONS, HIGHER_ORDER, TABLE_FUNCTIONS_TOO, is_allowed
 
@@ -61,3 +63,10 @@ async def test_no_allowed_function_is_a_table_function_that_reaches_out(clickhou
     known = await names(clickhouse, "SELECT name FROM system.table_functions")
     assert {name for name in known if is_allowed(name)} == TABLE_FUNCTIONS_TOO
     assert known >= TABLE_FUNCTIONS
+
+
+async def test_the_statements_of_a_workspace_s_user_are_the_engine_s_language(clickhouse: ClickHouse) -> None:
+    workspace = uuid.uuid4()
+    statements = grant_statements(workspace, "it's", {"max_execution_time": 30}, {"queries": 9, "execution_time": 60})
+    for statement in [*statements, *revoke_statements(workspace)]:
+        assert await names(clickhouse, f"SELECT formatQuerySingleLine({sql.string(statement)})")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -17,10 +18,12 @@ from services.kit import sql
 from services.kit.clickhouse import ClickHouse, ClickHouseError, RawStream
 from services.kit.clickhouse.http import HttpInterface
 from services.kit.settings import Settings
+from services.query.sql.access import version_problem
 from services.query.sql.tables import physical
 
 _EXPLAIN_LIMIT: Final = 200_000
 """Lines of an explanation that are read."""
+_VERSION_SECONDS: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class SqlEngine:
         self._http = HttpInterface(url, settings.clickhouse_http_url) if url else None
         self._clickhouse = clickhouse
         self._kills: set[asyncio.Task[None]] = set()
+        self._version_passed = False
 
     async def start(self) -> None:
         """Prepare; opens no connection yet."""
@@ -64,6 +68,21 @@ class SqlEngine:
             await asyncio.wait(self._kills, timeout=5)
         if self._http is not None:
             await self._http.close()
+
+    async def passed(self) -> None:
+        """Make sure, once, that the server is of a version on which its user is confined.
+
+        Raises:
+            Unavailable: it is not, or does not answer.
+        """
+        if self._version_passed:
+            return
+        result = await self._clickhouse.query("SELECT version()", query_id=uuid.uuid4().hex, timeout=_VERSION_SECONDS)
+        problem = version_problem(result.data[0][0].decode())
+        if problem is not None:
+            _log.error("no custom SQL: %s", problem)
+            raise Unavailable("custom SQL is switched off: the log of the query service says why")
+        self._version_passed = True
 
     @asynccontextmanager
     async def stream(

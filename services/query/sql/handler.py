@@ -91,6 +91,7 @@ async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestC
 
 async def _checked(resources: Resources, request: SqlRequest, context: RequestContext) -> Run:
     await resources.schema.passed()
+    await resources.sql.passed()
     workspace = await workspaces.get(resources.postgres, context.workspace)
     timezone = request.timezone or workspace.timezone
     timerange.check_timezone(timezone, pointer="/timezone")
