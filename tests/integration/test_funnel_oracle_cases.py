@@ -60,3 +60,25 @@ async def test_cases_that_were_once_wrong_are_right(api: Api, case: Case) -> Non
     assert [[step["count"] for step in group["steps"]] for group in expected] == case.counts
     await write_many(api, {api.workspace: world.events})
     assert (await ask(api, api.workspace, "/query/funnel", request))["data"] == expected
+
+
+@pytest.mark.parametrize("order", ["ordered", "strict", "any"])
+@pytest.mark.parametrize("times", [False, True])
+async def test_simultaneous_events_serve_as_many_steps_as_there_are_of_them(api: Api, order: str, times: bool) -> None:
+    """Too many choices for the oracle: every order of them is one."""
+    together = [
+        ("track", name, 5, f"{name}{number}", {}) for name, count in (("a", 10), ("b", 9)) for number in range(count)
+    ]
+    apart = [("track", "ab"[number % 2], 100 + number, f"later{number}", {}) for number in range(20)]
+    request = {
+        "from": "2024-03-01", "to": "2024-03-02", "as_of": "2024-03-10T00:00:00Z", "window": 60, "order": order,
+        "times": times, "steps": [{"names": [name]} for name in "ab" * 10],
+    }  # fmt: skip
+    await write_many(api, {api.workspace: sent(Case("", tuple(together), {}, []))})
+    (whole,) = (await ask(api, api.workspace, "/query/funnel", request))["data"]
+    assert [step["count"] for step in whole["steps"]] == [1] * 19 + [0]
+    await write_many(api, {api.workspace: sent(Case("", tuple(apart), {}, []))})
+    (whole,) = (await ask(api, api.workspace, "/query/funnel", request | {"window": 61}))["data"]
+    assert [step["count"] for step in whole["steps"]] == [1] * 20
+    if times:
+        assert whole["steps"][-1]["seconds_from_first"] == {"mean": 19, "median": 19, "p90": 19}
