@@ -39,7 +39,7 @@ from contracts.session import (
     SessionResult,
 )
 from contracts.sql import EXAMPLES as SQL_EXAMPLES
-from contracts.sql import SqlCancel, SqlCancelled, SqlRequest, SqlResult
+from contracts.sql import SqlCancel, SqlCancelled, SqlRequest, SqlResult, SqlSchema, SqlSchemaGet
 from contracts.stickiness import ACTORS_EXAMPLES as STICKINESS_ACTORS_EXAMPLES
 from contracts.stickiness import EXAMPLES as STICKINESS_EXAMPLES
 from contracts.stickiness import StickinessActorsRequest, StickinessRequest, StickinessResult
@@ -374,6 +374,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         description="One SELECT, or EXPLAIN of one, in ClickHouse's SQL. Never cached. Every format but JSON streams.",
         formats=("json", "ndjson", "csv", "parquet", "arrow"),
         examples=SQL_EXAMPLES,
+    ),
+    Operation(
+        service="query",
+        name="sql_schema",
+        method="GET",
+        path="/query/sql/schema",
+        request=SqlSchemaGet,
+        response=SqlSchema,
+        scope="query:read",
+        summary="Tables, columns, JSON paths and functions of custom SQL",
     ),
     Operation(
         service="query",

@@ -63,6 +63,44 @@ class SqlCancelled(Message, frozen=True, kw_only=True):
     query_id: UUID
 
 
+class SqlSchemaGet(Message, frozen=True, kw_only=True):
+    """Nothing to say: the workspace is in the `Cdp-Workspace` header."""
+
+
+class SqlPath(Message, frozen=True, kw_only=True):
+    """A path seen in a JSON column (`product.sku`): ClickHouse's types of its values, and one of them as text."""
+
+    path: str
+    types: tuple[str, ...]
+    example: str
+
+
+class SqlSchemaColumn(Message, frozen=True, kw_only=True):
+    """A column. `paths`: of a JSON column, the commonest first; of `events`, see the table that has them."""
+
+    name: str
+    type: str
+    paths: tuple[SqlPath, ...] = ()
+
+
+class SqlSchemaTable(Message, frozen=True, kw_only=True):
+    """A table that statements may name."""
+
+    name: str
+    columns: tuple[SqlSchemaColumn, ...]
+
+
+class SqlSchema(Message, frozen=True, kw_only=True):
+    """`functions`: names by group; `combinators`: suffixes that aggregates may have, in any number. `sampled`: rows of
+    each table that were looked at for paths, at most."""
+
+    tables: tuple[SqlSchemaTable, ...]
+    functions: dict[str, tuple[str, ...]]
+    combinators: tuple[str, ...]
+    sampled: int
+    meta: Facts
+
+
 EXAMPLES: dict[str, Any] = {
     "commonest events": {
         "query": "SELECT event, count() AS n, uniq(actor) AS actors FROM events_track GROUP BY event ORDER BY n DESC",

@@ -30,6 +30,7 @@ from services.query.saved.purging import purging
 from services.query.schema_gate import SchemaGate
 from services.query.sql.engine import SqlEngine
 from services.query.sql.handler import sql, sql_cancel
+from services.query.sql.schema import sql_schema
 from services.query.workspace import workspace_get, workspace_put
 
 
@@ -64,6 +65,7 @@ def build(settings: Settings) -> Service:
         "stickiness_actors": stickiness_actors,
         "sql": sql,
         "sql_cancel": sql_cancel,
+        "sql_schema": sql_schema,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }

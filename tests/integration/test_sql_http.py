@@ -64,3 +64,33 @@ async def test_attacks_over_http_are_ordinary_errors(api: Api) -> None:
         assert answer.status in (200, 400), (text, answer.body)
         for canary in (b"CANARY-OTHER", b"root:", b"DB::", b"26.9"):
             assert canary not in answer.body, (text, answer.body)
+
+
+async def test_the_schema_shows_tables_paths_and_functions(api: Api) -> None:
+    await Api(api.settings, api.url, uuid.uuid4(), api.http).write([event(1, properties={"foreign": 1})])
+    await api.write(
+        [
+            event(1, properties={"price": 1.5, "product": {"sku": "s1"}}, context={"page": {"path": "/a"}}),
+            event(2, properties={"price": "free"}),
+            event(3, table="identify", user_id="u", traits={"plan": "pro"}),
+        ]
+    )
+    answer = await api.call("/query/sql/schema", method="GET")
+    assert answer.status == 200, answer.body
+    tables = {table["name"]: {each["name"]: each for each in table["columns"]} for table in answer.json["tables"]}
+    assert list(tables) == ["events_track", "events_identify", "events_page", "events_group", "events"]
+    assert tables["events_track"]["actor"]["type"] == "Tuple(kind String, id String)"
+    assert not {"workspace_id", "actor_key", "version"} & tables["events"].keys()
+    paths = {path["path"]: path for path in tables["events_track"]["properties"]["paths"]}
+    assert paths.keys() == {"price", "product.sku"}
+    assert paths["price"]["types"] == ["Float64", "String"]
+    assert paths["product.sku"] == {"path": "product.sku", "types": ["String"], "example": "s1"}
+    assert [path["path"] for path in tables["events_track"]["context"]["paths"]] == ["page.path"]
+    assert [path["example"] for path in tables["events_identify"]["traits"]["paths"]] == ["pro"]
+    named = {name for names in answer.json["functions"].values() for name in names}
+    assert {"uniqExact", "arrayMap", "toStartOfDay"} <= named
+    assert not {"file", "dictGet", "hostName"} & named
+    # Whatever the schema offers, a statement takes.
+    for table, columns in tables.items():
+        query = f"SELECT {', '.join(columns)} FROM {table}"
+        assert (await api.call("/query/sql", {"query": query})).status == 200

@@ -326,7 +326,7 @@ _ANY_CASE: Final = """
     today trunc truncate ucase unbin unhex unnest upper vectorDifference vectorSum week width_bucket yearweek
 """
 
-_COMBINATORS: Final = (
+COMBINATORS: Final = (
     *("If", "Array", "Map", "SimpleState", "State", "Merge", "MergeState", "ForEach"),
     *("Distinct", "OrDefault", "OrNull", "Resample", "ArgMin", "ArgMax"),
 )
@@ -376,4 +376,4 @@ def is_allowed(name: str) -> bool:
 def _is_aggregate(name: str) -> bool:
     if name in _AGGREGATES or name.lower() in _AGGREGATES_ANY_CASE:
         return True
-    return any(name.endswith(each) and _is_aggregate(name.removesuffix(each)) for each in _COMBINATORS)
+    return any(name.endswith(each) and _is_aggregate(name.removesuffix(each)) for each in COMBINATORS)

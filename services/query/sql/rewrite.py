@@ -14,10 +14,9 @@ from sqlglot import exp
 from services.kit.identity import Blocked
 from services.query.sql import refused
 from services.query.sql.dialect import Source, Sql
-from services.query.sql.tables import DICTIONARY_CALLS, NOT_YET, VISIBLE, physical, sub_select
+from services.query.sql.tables import DICTIONARY_CALLS, JSON_COLUMNS, NOT_YET, VISIBLE, physical, sub_select
 
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_JSON_COLUMNS: Final = frozenset(("properties", "traits", "context"))
 _Scope = Mapping[str, str]
 """Of each CTE that may be named here, the name it is given."""
 
@@ -71,7 +70,7 @@ def _path(column: exp.Column) -> str:
         if not isinstance(node.expression, exp.Identifier):
             return ""
         parts.append(node.expression.name)
-    start = next((index for index, part in enumerate(parts[:2]) if part in _JSON_COLUMNS), None)
+    start = next((index for index, part in enumerate(parts[:2]) if part in JSON_COLUMNS), None)
     if start is None or len(parts) < start + 2 or not all(_SIMPLE.match(part) for part in parts):
         return ""
     path = ".".join(parts[start:])

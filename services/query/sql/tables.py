@@ -14,7 +14,7 @@ from services.kit.identity import Blocked
 
 ACTOR: Final = "Tuple(kind String, id String)"
 _HIDDEN: Final = frozenset(("workspace_id", "actor_key", "mid", "version"))
-_JSON: Final = ("properties", "traits", "context")
+JSON_COLUMNS: Final = ("properties", "traits", "context")
 _EMPTY_JSON: Final = "CAST('{}' AS JSON(max_dynamic_paths=64))"
 
 
@@ -75,7 +75,7 @@ def _select(
         elif name in own:
             output.append(name)
         else:
-            empty = _EMPTY_JSON if name in _JSON else f"CAST('' AS {type_})"
+            empty = _EMPTY_JSON if name in JSON_COLUMNS else f"CAST('' AS {type_})"
             output.append(f"{empty} AS {name}")
     for path in paths:
         column = path.partition(".")[0]
