@@ -36,6 +36,22 @@ async def test_rows_streams_and_errors(api: Api) -> None:
     assert unknown.json["errors"][0]["message"] == "line 1, column 8: there is no such column (at nope)"
 
 
+async def test_odd_texts_are_ordinary_errors(api: Api) -> None:
+    for body in (
+        b'{"query": "SELECT \\ud800"}',
+        b'{"query": "SELECT {a:String}", "parameters": {"a": "\\ud800"}}',
+        b'{"query": "SELECT {a:String}", "parameters": {"a": "\\u0000"}}',
+        b'{"query": "SELECT \\u0000"}',
+        b'{"query": ""}',
+        b'{"query": "SELECT 1", "limit": 0}',
+        b'{"query": "SELECT 1", "query_id": "x\'; DROP"}',
+        b'{"query": "SELECT 1", "settings": {"readonly": 0}}',
+        b'{"query": "' + b"(" * 400_000 + b'"}',
+    ):
+        answer = await api.call("/query/sql", body)
+        assert answer.status == 400, (body[:100], answer.body)
+
+
 async def test_the_examples_are_answered(api: Api) -> None:
     for example in EXAMPLES.values():
         answer = await api.call("/query/sql", example)

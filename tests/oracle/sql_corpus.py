@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 QUERIES = [
+    "SELECT `table`, count(), uniqExact(actor) FROM events GROUP BY ALL ORDER BY ALL",
+    "SELECT sum(properties.price.:Float64), count(properties.price), any(context.page.path) FROM events",
+    "SELECT `table`, event, name, group_id, traits.plan, traits.plan.:String, properties.product.sku FROM events "
+    "ORDER BY timestamp, message_id",
+    "SELECT e.event, p.context.page.path FROM events AS e JOIN events_page AS p ON e.actor = p.actor "
+    "ORDER BY e.timestamp, e.message_id, p.message_id",
+    "SELECT user_id, groupArray(kind) FROM (SELECT user_id, if(event != '', event, name) AS kind FROM events ORDER BY "
+    "timestamp, message_id) GROUP BY user_id ORDER BY user_id",
     "SELECT event, count() AS n FROM events_track GROUP BY event ORDER BY n DESC, event",
     "SELECT toDate(timestamp) AS day, uniqExact(user_id) AS users FROM events_track GROUP BY day ORDER BY day",
     "SELECT toStartOfHour(timestamp) AS h, countIf(event = 'Order Completed') FROM events_track GROUP BY h ORDER BY h",
@@ -78,7 +86,8 @@ QUERIES = [
     "SELECT count() FROM events_track WHERE event IN ('Order Completed', 'Product Viewed') AND user_id NOT IN ('u1')",
     "SELECT arrayMap(x -> upper(x), groupUniqArray(event)) AS u, length(u) FROM events_track GROUP BY "
     "user_id ORDER BY length(u), arraySort(u) LIMIT 0",
-    "SELECT arraySort(arrayFilter((x, y) -> y > 1, arraySort(groupArray(event)) AS es, arrayEnumerate(es))) FROM events_track",
+    "SELECT arraySort(arrayFilter((x, y) -> y > 1, arraySort(groupArray(event)) AS es, arrayEnumerate(es))) "
+    "FROM events_track",
     "SELECT arrayReduce('sum', [1, 2, 3]), arrayFold((acc, x) -> acc + x, [1, 2, 3], toInt64(0)), "
     "arrayZip([1], ['a'])[1].2",
     "SELECT tuple(event, user_id) AS t, t.1, tupleElement(t, 2), (1, 'x').2, [10, 20, 30][-1], map('a', "

@@ -154,6 +154,7 @@ def test_large_and_deep_statements_are_refused_at_once() -> None:
         "SELECT CASE " * 190 + "1",
         "SELECT " + "a." * 300 + "a",
         "SELECT " + "a[1]" * 150,
+        "SELECT 1 FROM " + ", ".join(f"events AS e{n}" for n in range(60)),
         "/*" * 1_000,
         "SELECT '",
         "",

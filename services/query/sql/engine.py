@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from contracts.common import TABLES
-from contracts.errors import CdpError, Unavailable
+from contracts.errors import CdpError, LimitExceeded, Unavailable
 from services.kit import sql
 from services.kit.clickhouse import ClickHouse, ClickHouseError, RawStream
 from services.kit.clickhouse.http import HttpInterface
@@ -112,6 +112,7 @@ class SqlEngine:
         """Return the lines of `EXPLAIN <what>` of a statement.
 
         Raises:
+            LimitExceeded: there are too many to be read whole.
             As `stream`.
         """
         settings = {**settings, "limit": _EXPLAIN_LIMIT}
@@ -120,7 +121,10 @@ class SqlEngine:
             text, "JSONCompactEachRow", settings=settings, query_id=query_id, timeout=timeout
         ) as stream:
             body = b"".join([chunk async for chunk in stream])
-        return [json.loads(line)[0] for line in body.splitlines()]
+        lines = [json.loads(line)[0] for line in body.splitlines()]
+        if len(lines) >= _EXPLAIN_LIMIT:
+            raise LimitExceeded("the statement is too long once its tables are those of the workspace")
+        return lines
 
     async def cancel(self, query_id: str) -> None:
         """Stop a query; one that is over or unknown is no error.

@@ -17,6 +17,8 @@ from services.query.sql.dialect import Source, Sql
 from services.query.sql.tables import DICTIONARY_CALLS, JSON_COLUMNS, NOT_YET, VISIBLE, physical, sub_select
 
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+MAX_SOURCES: Final = 200
+"""Tables of the engine that one statement may read, the same one counted each time it is named."""
 _Scope = Mapping[str, str]
 """Of each CTE that may be named here, the name it is given."""
 
@@ -134,6 +136,9 @@ class _Rewriter:
             known = ", ".join(VISIBLE)
             raise refused.at(self.text, refused.offset_of(table.this), f"the table {name} {what}: there are {known}")
         self.sources.update(physical(source) for source in VISIBLE[name].sources)
+        if self.sources.total() > MAX_SOURCES:
+            what = f"the statement reads tables over {MAX_SOURCES} times (events counts as four)"
+            raise refused.at(self.text, refused.offset_of(table.this), what)
         table.set("this", Source(this=sub_select(name, self.workspace, self.blocked, self.paths)))
         table.set("alias", alias)
 

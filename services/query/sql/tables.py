@@ -82,6 +82,7 @@ def _select(
         if column in own:
             output.append(f"{path} AS {sql.identifier(path)}")
         elif column in columns:
-            output.append(f"{_EMPTY_JSON}.{path.partition('.')[2]} AS {sql.identifier(path)}")
+            empty = f"getSubcolumn({_EMPTY_JSON}, {sql.string(path.partition('.')[2])})"
+            output.append(f"{empty} AS {sql.identifier(path)}")
     keys = f"workspace_id = {sql.uuid(workspace)}"
     return f"SELECT {', '.join(output)} FROM {physical(source)} FINAL PREWHERE {keys}"
