@@ -93,14 +93,18 @@ class Bench:
         self._platform, self._clickhouse, self._http = platform, clickhouse, http
         self._engine = Path(f"/proc/{servers.pid('clickhouse')}")
 
-    async def measure(self, case: Case, rounds: int) -> dict[str, Any]:
+    async def measure(self, case: Case, rounds: int, *, analyst: bool) -> dict[str, Any]:
         """Return medians in seconds, ratios, and the engine's memory in MB."""
         body = json.dumps({**case.body, **RANGE}).encode()
-        statements = {"scan": sql.scan(case.names, START, END)} | ({"analyst": case.analyst} if case.analyst else {})
+        statements = {"scan": sql.scan(case.names, START, END)} | (
+            {"analyst": case.analyst} if case.analyst and analyst else {}
+        )
         await self._ask(case.path, body)
         memory = 0
         taken: dict[str, list[float]] = {"ours": [], **{name: [] for name in statements}}
         for _ in range(rounds):
+            # What the statements before have left in the allocator is not ours.
+            await self._clickhouse.execute("SYSTEM JEMALLOC PURGE")
             (self._engine / "clear_refs").write_text("5")
             taken["ours"].append(await self._ask(case.path, body))
             memory = max(memory, self._peak())
@@ -144,13 +148,15 @@ async def run(options: argparse.Namespace, servers: EmbeddedServers, platform: P
         timeout = aiohttp.ClientTimeout(total=LIMIT_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http:
             bench = Bench(platform, servers, clickhouse, http)
-            for state in ("merged", "1 % fresh"):
+            for state in ("merged", "1 % fresh")[: 1 if options.merged else 2]:
                 if state != "merged":
                     await freshen(clickhouse, options.rows)
                 figures[state] = {}
                 for name, case in CASES.items():
                     if not options.only or any(name.startswith(each) for each in options.only):
-                        figures[state][name] = found = await bench.measure(case, options.rounds)
+                        figures[state][name] = found = await bench.measure(
+                            case, options.rounds, analyst=not options.scan
+                        )
                         print(f"{options.rows:>11,} {state:<10} {name:<20} {found}", flush=True)
     finally:
         await clickhouse.close()
@@ -163,6 +169,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--merged", action="store_true", help="do without fresh parts")
+    parser.add_argument("--scan", action="store_true", help="do without the analyst's statements")
     options = parser.parse_args()
     with (
         embedded_servers() as servers,
