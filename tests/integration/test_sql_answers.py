@@ -163,6 +163,32 @@ async def test_a_statement_is_cancelled_by_its_own_workspace_alone(resources: Re
     assert time.monotonic() - begun < 5
 
 
+async def test_going_away_stops_the_engine_s_work(resources: Resources, workspace: UUID) -> None:
+    marker = 1_000_003
+    heavy = f"SELECT count() FROM numbers(1000000) AS a, numbers(1000000) AS b WHERE a.number * b.number % {marker} = 3"
+    task = asyncio.create_task(ask(resources, workspace, heavy, seconds=30))
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        if await _running(resources, marker):
+            break
+    assert await _running(resources, marker)
+    task.cancel()
+    begun = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while await _running(resources, marker):
+        assert time.monotonic() - begun < 5
+        await asyncio.sleep(0.05)
+
+
+async def _running(resources: Resources, marker: int) -> int:
+    """Return how many statements with a number in their text the engine runs."""
+    statement = f"SELECT count() FROM system.processes WHERE query LIKE '%= 3%' AND position(query, '{marker}') > 0"
+    statement += " AND query NOT LIKE '%processes%'"
+    result = await resources.clickhouse.query(statement, query_id=uuid4().hex, timeout=10)
+    return int(result.data[0][0])
+
+
 async def test_a_workspace_has_only_so_many_places(resources: Resources, workspace: UUID) -> None:
     heavy = "SELECT count() FROM numbers(1000000) AS a, numbers(1000000) AS b WHERE a.number * b.number % 7 = 3"
     tasks = [asyncio.create_task(ask(resources, workspace, heavy, seconds=4)) for _ in range(6)]

@@ -132,6 +132,22 @@ def test_parameters_are_bound_as_typed_literals() -> None:
     assert "a value is" in refusal("SELECT {a:Map(String, String)}", a={"x": "y"})
 
 
+def test_a_bare_name_on_the_right_side_of_in_is_refused_however_it_is_wrapped() -> None:
+    for right in (
+        "events_track",
+        "(events_track)",
+        "((events_track))",
+        "`events_track`",
+        "a.b",
+        "(a.b.c)",
+    ):
+        for operator in ("IN", "NOT IN", "GLOBAL IN", "GLOBAL NOT IN"):
+            assert "IN" in refusal(f"SELECT 1 {operator} {right}"), right
+    assert rewritten(
+        "SELECT 1 IN (1, 2), 1 IN (toUInt8(1)), 1 IN [1], (1, 2) IN ((1, 2)), 1 IN (SELECT 1 FROM events)"
+    ).tables
+
+
 def test_a_name_given_as_a_parameter_is_refused() -> None:
     for sql in ("SELECT {c:Identifier} FROM events_track", "SELECT 1 FROM {t:Identifier}", "SELECT {f:String}(1)"):
         assert refusal(sql, c="x", t="x", f="file")

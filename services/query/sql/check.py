@@ -85,11 +85,16 @@ def _call(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
     elif not is_allowed(name):
         yield node, f"the function {name}() is not available"
     elif name in HIGHER_ORDER and len(node.expressions) > 1:
-        function = node.expressions[0]
-        while isinstance(function, exp.Paren | exp.Alias):
-            function = function.this
+        function = _bare(node.expressions[0])
         if isinstance(function, exp.Column | exp.Identifier | exp.Dot):
             yield function, f"{name}() takes a function: write a lambda, x -> …"
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    """Return what stands within brackets and before an alias."""
+    while isinstance(node, exp.Paren | exp.Alias):
+        node = node.this
+    return node
 
 
 def _numbers(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
@@ -105,7 +110,7 @@ def _membership(node: exp.In) -> Iterator[tuple[exp.Expr, str]]:
     field = node.args.get("field")
     listed = [field] if field is not None else node.expressions
     for each in listed:
-        value = each.unnest()
+        value = _bare(each)
         name = value.name if isinstance(value, _SCALARS_ALONE) else None
         if name is not None and not isinstance(value, exp.Placeholder):
             yield each, f"IN {name}: write IN (SELECT … FROM {name}), or has(array, value) for an array"
