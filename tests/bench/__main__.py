@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("requests", "cached", "loading", "layout", "layout_names")
+NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -84,6 +84,10 @@ CASES: Final[Mapping[str, Case]] = {
 }
 
 
+class Refused(RuntimeError):
+    """Ours gave no answer."""
+
+
 class Bench:
     """The platform under measurement."""
 
@@ -122,7 +126,7 @@ class Bench:
         async with self._http.post(f"{self._platform.url}/query/{path}", data=body, headers=HEADERS) as reply:
             text = await reply.read()
             if reply.status != 200:
-                raise RuntimeError(f"{path}: {text.decode()}")
+                raise Refused(text.decode())
         return time.perf_counter() - begun
 
     async def _run(self, statement: str) -> float:
@@ -154,9 +158,11 @@ async def run(options: argparse.Namespace, servers: EmbeddedServers, platform: P
                 figures[state] = {}
                 for name, case in CASES.items():
                     if not options.only or any(name.startswith(each) for each in options.only):
-                        figures[state][name] = found = await bench.measure(
-                            case, options.rounds, analyst=not options.scan
-                        )
+                        try:
+                            found = await bench.measure(case, options.rounds, analyst=not options.scan)
+                        except Refused as error:
+                            found = {"refused": str(error)}
+                        figures[state][name] = found
                         print(f"{options.rows:>11,} {state:<10} {name:<20} {found}", flush=True)
     finally:
         await clickhouse.close()
