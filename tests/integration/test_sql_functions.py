@@ -8,11 +8,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kit import sql
-from services.kit.clickhouse import ClickHouse
+from services.kit.clickhouse import ClickHouse, ClickHouseError
 from services.kit.settings import Settings
 from services.query.sql.access import grant_statements, revoke_statements
 from services.query.sql.check import TABLE_FUNCTIONS
-from services.query.sql.functions import ANY_CASE, FUNCTIONS, HIGHER_ORDER, TABLE_FUNCTIONS_TOO, is_allowed
+from services.query.sql.functions import (
+    ANY_CASE,
+    FUNCTIONS,
+    HIGHER_ORDER,
+    TABLE_FUNCTIONS_TOO,
+    WITHOUT_BRACKETS,
+    is_allowed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,16 @@ async def test_no_function_that_reaches_out_is_allowed(clickhouse: ClickHouse) -
 async def test_every_function_that_takes_a_function_is_known(clickhouse: ClickHouse) -> None:
     taking = await names(clickhouse, "SELECT name FROM system.functions WHERE higher_order = 1")
     assert {name for name in taking if is_allowed(name)} == HIGHER_ORDER
+
+
+async def test_every_function_that_a_bare_name_calls_is_known(clickhouse: ClickHouse) -> None:
+    for name in await names(clickhouse, "SELECT name FROM system.functions"):
+        if is_allowed(name) or name.lower() in WITHOUT_BRACKETS:
+            continue
+        statement = f"EXPLAIN QUERY TREE SELECT {sql.identifier(name)} FROM (SELECT 1 AS one)"
+        with pytest.raises(ClickHouseError) as raised:
+            await names(clickhouse, statement)
+        assert raised.value.name == "UNKNOWN_IDENTIFIER", name
 
 
 async def test_no_allowed_function_is_a_table_function_that_reaches_out(clickhouse: ClickHouse) -> None:

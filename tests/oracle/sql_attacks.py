@@ -107,6 +107,16 @@ TABLE_FUNCTIONS = [
 
 SCALARS = [
     *(
+        "user",
+        "`user`",
+        "(SELECT user)",
+        "(SELECT currentUser)",
+        "CURRENT_USER",
+        "database",
+        "(SELECT current_database)",
+    ),
+    *("schema", "currentRequestURL", "(SELECT currentHandler)", "regionToName", "session_user AS x"),
+    *(
         "arraySort(file, ['{file}'])",
         "arrayMap((file), ['{file}'])",
         "arrayTopK(file, 1, ['{file}'])",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 QUERIES = [
     "SELECT `table`, count(), uniqExact(actor) FROM events GROUP BY ALL ORDER BY ALL",
-    "SELECT sum(properties.price.:Float64), count(properties.price), any(context.page.path) FROM events",
+    "SELECT sum(properties.price.:Float64), count(properties.price), max(context.page.path) FROM events",
     "SELECT `table`, event, name, group_id, traits.plan, traits.plan.:String, properties.product.sku FROM events "
     "ORDER BY timestamp, message_id",
     "SELECT e.event, p.context.page.path FROM events AS e JOIN events_page AS p ON e.actor = p.actor "

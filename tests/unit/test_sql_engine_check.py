@@ -56,6 +56,8 @@ def test_what_was_written_passes() -> None:
         ("Literal Tuple_(UInt64_1, UInt64_2)", "Identifier cdp.events_track"),
         ("Literal Tuple_(UInt64_1, UInt64_2)", "TableIdentifier cdp.events_track"),
         ("Literal Tuple_(UInt64_1, UInt64_2)", "Function format (children 1)"),
+        ("Identifier x", "Identifier user"),
+        ("Identifier x", "Identifier currentUser (alias x)"),
         ("    Function dictGetOrDefault (children 1)\n", ""),
         ("    Function dictGetOrDefault (children 1)\n", "    Function dictGetOrDefault (children 1)\n" * 2),
         ("Function numbers", "Function merge"),

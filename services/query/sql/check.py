@@ -8,7 +8,7 @@ from typing import Final
 from sqlglot import exp
 
 from services.query.sql import refused
-from services.query.sql.functions import HIGHER_ORDER, TABLE_FUNCTIONS_TOO, is_allowed
+from services.query.sql.functions import HIGHER_ORDER, TABLE_FUNCTIONS_TOO, WITHOUT_BRACKETS, is_allowed
 from services.query.sql.nodes import CALLS, NAMES, NODES, PARTS, TYPES
 
 TABLE_FUNCTIONS: Final = frozenset(("numbers", "view"))
@@ -57,6 +57,11 @@ def _problems(root: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
                 yield _first(value, node), f"{_PARTS.get(part, part.upper())} is not supported here"
         if isinstance(node, CALLS):
             yield from _call(node)
+        elif isinstance(node, exp.Column) and len(node.parts) == 1 and node.name.lower() in WITHOUT_BRACKETS:
+            yield (
+                node,
+                f"the name {node.name} alone is a function to the engine: write table.{node.name}, or another name",
+            )
         elif isinstance(node, exp.In):
             yield from _membership(node)
         elif isinstance(node, exp.DataType):

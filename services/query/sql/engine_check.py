@@ -13,10 +13,11 @@ from typing import Final
 
 from contracts.errors import InvalidRequest
 from services.query.sql import refused
-from services.query.sql.functions import HIGHER_ORDER, OPERATORS, TABLE_FUNCTIONS_TOO, is_allowed
+from services.query.sql.functions import HIGHER_ORDER, OPERATORS, TABLE_FUNCTIONS_TOO, WITHOUT_BRACKETS, is_allowed
 from services.query.sql.rewrite import Rewritten
 
 _FUNCTION: Final = re.compile(r"^ *Function (.+?)(?: \(alias .*\))?(?: \(children \d+\))?$")
+_IDENTIFIER: Final = re.compile(r"^ *Identifier `?(\w+)`?(?: \(alias .*\))?$")
 _TABLE: Final = re.compile(r"^ *TableIdentifier (.+?)(?: \(alias .*\))?$")
 _CTE: Final = re.compile(r"__cte\d+\Z")
 _MEMBERSHIP: Final = re.compile(r"^ *Function (?:global)?(?:not)?(?:null)?in(?:ignoreset)?\b", re.IGNORECASE)
@@ -55,6 +56,8 @@ def check_ast(lines: Sequence[str], expected: Rewritten) -> None:
                 raise _different("a table on the right side of IN")
             if found[1] in HIGHER_ORDER and len(arguments) > 1 and _is_name(arguments[0]):
                 raise _different(f"a function given to {found[1]}() by its name")
+        elif (found := _IDENTIFIER.match(line)) and found[1].lower() in WITHOUT_BRACKETS:
+            raise _different(f"the function {found[1]}()")
         elif (found := _TABLE.match(line)) and found[1] not in expected.tables and not _CTE.match(found[1]):
             raise _different(f"the table {found[1]}")
     if dictionary_calls != expected.dictionary_calls:

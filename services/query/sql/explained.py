@@ -25,7 +25,6 @@ _MEANINGS: Final = {
     46: "there is no such function",
     47: "there is no such column",
     48: "this is not implemented",
-    49: "the statement is beyond the engine",
     50: "there is no such type",
     51: "a column is named twice",
     53: "types do not fit each other",
@@ -69,6 +68,7 @@ _MEANINGS: Final = {
     376: "a text is no UUID",
 }
 """Of the engine's error codes, those that a statement's author can act on."""
+_FAULTS: Final = frozenset((0, 49, 1001, 1002))
 _REFUSED: Final = frozenset((164, 291, 446, 497))
 _NAME: Final = re.compile(r"[`'\"]?([A-Za-z_][A-Za-z0-9_.]*)[`'\"]?")
 _COMMON: Final = frozenset(
@@ -89,9 +89,9 @@ def explained(error: ClickHouseError, text: str) -> CdpError:
     """
     if error.code in _REFUSED:
         return InvalidRequest.at(refused.POINTER, "the statement asks for something that is not available")
-    meaning = _MEANINGS.get(error.code)
-    if meaning is None:
+    if error.code in _FAULTS:
         return Internal(f"the engine failed with error {error.code}")
+    meaning = _MEANINGS.get(error.code, f"the engine refuses the statement with error {error.code}, {error.name}")
     for found in _NAME.finditer(error.message.partition("In scope")[0]):
         name = found[1].rsplit(".", 1)[-1]
         if len(name) < 2 or name.lower() in _COMMON or name.startswith("__"):

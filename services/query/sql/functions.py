@@ -359,6 +359,18 @@ HIGHER_ORDER: Final = frozenset(_HIGHER_ORDER.split())
 TABLE_FUNCTIONS_TOO: Final = frozenset(("format",))
 """Functions that are table functions as well: on the right side of IN the engine calls these."""
 
+WITHOUT_BRACKETS: Final = frozenset(
+    (
+        *("user", "current_user", "session_user", "currentuser", "database", "current_database", "currentdatabase"),
+        *("schema", "currenthandler", "currentrequesturl", "fuzzquery", "getclienthttpheader", "regionhierarchy"),
+        *("regionin", "regiontoarea", "regiontocity", "regiontocontinent", "regiontocountry", "regiontodistrict"),
+        *("regiontoname", "regiontopopulation", "regiontotopcontinent", "runningaccumulate"),
+        *("transactionlatestsnapshot", "transactionoldestsnapshot", "addresstoline", "addresstolinewithinlines"),
+        *("addresstosymbol", "demangle"),
+    )
+)
+"""Functions, in lower case, that are not allowed and that the engine calls, or tries to, for a bare name (`user`)."""
+
 _AGGREGATES: Final = frozenset(_GROUPS["Aggregates"].split()) | {"median", "lttb", "anova"}
 _AGGREGATES_ANY_CASE: Final = frozenset(name.lower() for name in _AGGREGATES) & ANY_CASE
 

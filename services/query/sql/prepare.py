@@ -55,6 +55,8 @@ def _parse(text: str, tokens: list[Token]) -> exp.Expr:
         raise _unread(text, error) from error
     except RecursionError as error:
         raise _too_deep() from error
+    except Exception as error:  # of some texts that are no SQL the parser fails in its own code
+        raise InvalidRequest.at(refused.POINTER, "the statement cannot be read") from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise refused.at(text, tokens[0].start, "a statement is a SELECT, or EXPLAIN [PLAN] of one")
     return found[0]
