@@ -187,6 +187,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         scope="query:read",
         summary="The actors behind a count of a funnel",
         cache="query",
+        formats=("json", "csv"),
         examples=FUNNEL_ACTORS_EXAMPLES,
     ),
     Operation(
@@ -213,6 +214,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         scope="query:read",
         summary="The actors behind a value of a trend",
         cache="query",
+        formats=("json", "csv"),
         examples=TRENDS_ACTORS_EXAMPLES,
     ),
     Operation(
@@ -240,6 +242,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         scope="query:read",
         summary="The actors behind a cell of a retention",
         cache="query",
+        formats=("json", "csv"),
         examples=RETENTION_ACTORS_EXAMPLES,
     ),
     Operation(
@@ -307,6 +310,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         scope="query:read",
         summary="The actors in a state of a life cycle",
         cache="query",
+        formats=("json", "csv"),
         examples=LIFECYCLE_ACTORS_EXAMPLES,
     ),
     Operation(
@@ -333,6 +337,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         scope="query:read",
         summary="The actors active in so many periods",
         cache="query",
+        formats=("json", "csv"),
         examples=STICKINESS_ACTORS_EXAMPLES,
     ),
     Operation(

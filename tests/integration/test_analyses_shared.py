@@ -32,6 +32,16 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "stickiness": {"series": [A], "period": "day"},
 }
 """One request for each analysis."""
+NUMBERS: Mapping[str, dict[str, Any]] = {
+    "funnel": {"step": 1},
+    "retention": {"row": "2026-01-01", "k": 0},
+    "session": {},
+    "trends": {},
+    "paths": {"of": {"kind": "node", "position": 1, "name": "a"}},
+    "lifecycle": {"period": "2026-01-01", "state": "new"},
+    "stickiness": {"periods": 3},
+}
+"""A number of each answer, as its list of actors is asked for: everybody in the shop."""
 SERIES = {
     "funnel": "/steps/0",
     "retention": "/start",
@@ -131,6 +141,21 @@ async def test_answers_are_tables_too_and_count_what_they_read(shop: Api, kind: 
     header, *rows = csv.reader(io.StringIO(table.body.decode()))
     assert rows
     assert {len(row) for row in rows} == {len(header)}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+async def test_lists_of_actors_come_page_by_page_and_as_a_table(shop: Api, kind: str) -> None:
+    body: dict[str, Any] = {"query": BODIES[kind] | RANGE, "limit": 3, **NUMBERS[kind]}
+    first = (await shop.call(f"/query/{kind}/actors", body)).json
+    second = (await shop.call(f"/query/{kind}/actors", body | {"cursor": first["next_cursor"]})).json
+    assert (first["total"], second["next_cursor"]) == (4, None)
+    listed = first["data"] + second["data"]
+    assert {entry["actor"]["id"] for entry in listed} == {"ann", "bob", "cy", "dee@shop.example"}
+    table = await shop.call(f"/query/{kind}/actors", body, accept="text/csv")
+    assert table.status == 200, table.body
+    header, *rows = csv.reader(io.StringIO(table.body.decode()))
+    assert header == ["kind", "id", "key"]
+    assert rows == [[entry["actor"]["kind"], entry["actor"]["id"], ""] for entry in first["data"]]
 
 
 @pytest.mark.parametrize("kind", BODIES)

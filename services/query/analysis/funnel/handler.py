@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contracts.analysis import ActorsPage, Group
-from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.funnel import FunnelActorsRequest, FunnelRequest
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis import buckets
-from services.query.analysis.delivery import delivered
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.funnel import exactly, quickly
 from services.query.analysis.funnel.answer import result_of, table_of
 from services.query.analysis.funnel.checks import check_actors
@@ -64,7 +63,7 @@ async def funnel_actors(resources: Resources, request: FunnelActorsRequest, cont
     query = resources.query(context, plan.frame)
     page = await _page(query, plan, request, number, after)
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=plan.reads)
-    return Answer(encode(page), cache=cache)
+    return delivered(context, page, lambda: actors_table(page), cache=cache)
 
 
 async def _page(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.analysis import Group
-from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.lifecycle import LifecycleActorsRequest, LifecycleLine, LifecycleRequest, LifecycleResult
 from services.kit import timerange
@@ -14,7 +13,7 @@ from services.query import cursor
 from services.query.analysis import buckets
 from services.query.analysis.activity.groups import chosen, ranked
 from services.query.analysis.activity.plan import Plan, Span, check_size, settle, until_now
-from services.query.analysis.delivery import delivered
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.lifecycle.answer import line_of, table_of
 from services.query.analysis.lifecycle.statements import STATES, actors_sql, cell_of, cells_sql
 from services.query.analysis.listing import actors_page
@@ -62,7 +61,7 @@ async def lifecycle_actors(resources: Resources, request: LifecycleActorsRequest
         query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
     )
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=(None, plan.span.end))
-    return Answer(encode(page), cache=cache)
+    return delivered(context, page, lambda: actors_table(page), cache=cache)
 
 
 def with_one_before(plan: Plan) -> Span:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from contracts.analysis import ActorsPage, Group
-from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.retention import RetentionActorsRequest, RetentionRequest
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
-from services.query.analysis.delivery import delivered
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.retention import arrays, masks
@@ -72,7 +71,7 @@ async def retention_actors(resources: Resources, request: RetentionActorsRequest
         query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
     )
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=plan.reads)
-    return Answer(encode(page), cache=cache)
+    return delivered(context, page, lambda: actors_table(page), cache=cache)
 
 
 async def _settled(

@@ -9,14 +9,13 @@ from datetime import datetime
 import msgspec
 
 from contracts.analysis import LETTERS, Group
-from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.stickiness import StickinessActorsRequest, StickinessLine, StickinessRequest, StickinessResult
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis.activity.groups import chosen, ranked
 from services.query.analysis.activity.plan import FIRST, Plan, Span, check_size, settle
-from services.query.analysis.delivery import delivered
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.groups import Groups
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
@@ -74,7 +73,7 @@ async def stickiness_actors(resources: Resources, request: StickinessActorsReque
         query, plan.frame, plan.subject, request, selection=selection, limit=request.limit, after=after
     )
     cache = resources.cache_policy(request.query, plan.frame, relative=True, resolved=True, reads=_reads(plan, earlier))
-    return Answer(encode(page), cache=cache)
+    return delivered(context, page, lambda: actors_table(page), cache=cache)
 
 
 async def _lines(

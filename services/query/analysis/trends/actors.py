@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.analysis import LETTERS
-from contracts.base import encode
 from contracts.errors import InvalidRequest
 from contracts.trends import TrendsActorsRequest
 from services.kit import timerange
 from services.kit.service import Answer, RequestContext
 from services.query import cursor
 from services.query.analysis import buckets
+from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.groups import Groups, values_of
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
@@ -48,7 +48,7 @@ async def trends_actors(resources: Resources, request: TrendsActorsRequest, cont
         limit=request.limit,
         after=page,
     )
-    return Answer(encode(result), cache=plan.cache_policy(resources, listed=True))
+    return delivered(context, result, lambda: actors_table(result), cache=plan.cache_policy(resources, listed=True))
 
 
 def selection(line: Line, period: Period, span: tuple[datetime, datetime], chosen: Chosen | None) -> str:
