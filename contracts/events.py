@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta
 from msgspec import field as named
@@ -141,3 +142,24 @@ class CatalogValuesResult(Message, frozen=True, kw_only=True, tag_field="kind", 
 
 
 CatalogResult: TypeAlias = CatalogNamesResult | CatalogFieldsResult | CatalogValuesResult
+
+EXAMPLES: Final[Mapping[str, Any]] = {
+    "newest purchases": {
+        "table": "track",
+        "names": ["Order Completed"],
+        "columns": ["timestamp", "actor", "properties.revenue"],
+        "limit": 3,
+    },
+    "one field, one week": {
+        "table": "page",
+        "from": "-7d",
+        "where": {"op": "starts_with", "field": "context.page.path", "value": "/products"},
+        "order": "oldest",
+        "limit": 2,
+    },
+}
+CATALOG_EXAMPLES: Final[Mapping[str, Any]] = {
+    "names": {"kind": "names"},
+    "fields": {"kind": "fields", "table": "track", "names": ["Order Completed"]},
+    "values": {"kind": "values", "field": "context.locale", "prefix": "d"},
+}

@@ -6,113 +6,26 @@ types all derive from it. To add an operation: one entry here, one struct pair, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-import msgspec
-
-from contracts import lists, queries, subjects
-from contracts.analysis import ActorsPage
-from contracts.events import CatalogRequest, CatalogResult, EventsPage, EventsRequest
-from contracts.funnel import ACTORS_EXAMPLES as FUNNEL_ACTORS_EXAMPLES
-from contracts.funnel import EXAMPLES as FUNNEL_EXAMPLES
-from contracts.funnel import FunnelActorsRequest, FunnelRequest, FunnelResult
-from contracts.lifecycle import ACTORS_EXAMPLES as LIFECYCLE_ACTORS_EXAMPLES
-from contracts.lifecycle import EXAMPLES as LIFECYCLE_EXAMPLES
-from contracts.lifecycle import LifecycleActorsRequest, LifecycleRequest, LifecycleResult
-from contracts.paths import ACTORS_EXAMPLES as PATHS_ACTORS_EXAMPLES
-from contracts.paths import EXAMPLES as PATHS_EXAMPLES
-from contracts.paths import PathsActorsRequest, PathsRequest, PathsResult
-from contracts.retention import ACTORS_EXAMPLES as RETENTION_ACTORS_EXAMPLES
-from contracts.retention import EXAMPLES as RETENTION_EXAMPLES
-from contracts.retention import RetentionActorsRequest, RetentionRequest, RetentionResult
-from contracts.session import ACTORS_EXAMPLES as SESSION_ACTORS_EXAMPLES
-from contracts.session import EXAMPLES as SESSION_EXAMPLES
-from contracts.session import LIST_EXAMPLES as SESSION_LIST_EXAMPLES
-from contracts.session import (
-    SessionActorsRequest,
-    SessionListPage,
-    SessionListRequest,
-    SessionRequest,
-    SessionResult,
+from contracts import (
+    analysis,
+    events,
+    funnel,
+    lifecycle,
+    lists,
+    paths,
+    queries,
+    retention,
+    session,
+    sql,
+    stickiness,
+    trends,
+    workspace,
 )
-from contracts.sql import EXAMPLES as SQL_EXAMPLES
-from contracts.sql import SqlCancel, SqlCancelled, SqlRequest, SqlResult, SqlSchema, SqlSchemaGet
-from contracts.stickiness import ACTORS_EXAMPLES as STICKINESS_ACTORS_EXAMPLES
-from contracts.stickiness import EXAMPLES as STICKINESS_EXAMPLES
-from contracts.stickiness import StickinessActorsRequest, StickinessRequest, StickinessResult
-from contracts.trends import ACTORS_EXAMPLES as TRENDS_ACTORS_EXAMPLES
-from contracts.trends import EXAMPLES as TRENDS_EXAMPLES
-from contracts.trends import TrendsActorsRequest, TrendsRequest, TrendsResult
-from contracts.versioned import IF_MATCH
-from contracts.workspace import WorkspaceGet, WorkspaceSettings
-
-Format: TypeAlias = Literal["json", "ndjson", "csv", "parquet", "arrow"]
-MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
-    {
-        "json": "application/json",
-        "ndjson": "application/x-ndjson",
-        "csv": "text/csv",
-        "parquet": "application/vnd.apache.parquet",
-        "arrow": "application/vnd.apache.arrow.stream",
-    }
-)
-_PARAMETER = re.compile(r"\{(\w+)\}")
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the platform does. `request` is decoded strictly: over HTTP from the parameters of the path, the header
-    If-Match where it has such a field, and the body (GET, DELETE: the query parameters); `cache` names the time-to-live
-    setting that applies, null for answers never cached."""
-
-    service: str
-    name: str
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    request: Any
-    response: Any
-    scope: str
-    summary: str
-    description: str = ""
-    cache: Literal["query", "profile"] | None = None
-    formats: tuple[Format, ...] = ("json",)
-    idempotent: bool = True
-    """Asking twice does no more than asking once: the caller may retry when nobody answered."""
-    lasting: bool = False
-    """May take as long as a streamed answer: it computes all of something, not a page."""
-    versioned: bool = False
-    """The answer shows a resource with versions: over HTTP its ETag is its version (contracts/versioned.py)."""
-    version: int = 1
-    examples: Mapping[str, Any] = {}
-    """Named request bodies, as JSON values, shown in the documents and tested to be answered."""
-
-    @property
-    def id(self) -> str:
-        """The operation's name in documents, metrics and spans: ``query.events``."""
-        return f"{self.service}.{self.name}"
-
-    @property
-    def subject(self) -> str:
-        """The NATS subject that serves it."""
-        return subjects.operation(self.service, self.name, self.version)
-
-    @property
-    def has_body(self) -> bool:
-        """Whether the request has a body over HTTP."""
-        return self.method in ("POST", "PUT")
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The fields of the request that the path says over HTTP."""
-        return tuple(_PARAMETER.findall(self.path))
-
-    @property
-    def conditional(self) -> bool:
-        """Whether the request takes the precondition that If-Match says over HTTP."""
-        return IF_MATCH in getattr(self.request, "__struct_fields__", ())
-
+from contracts.operation import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
@@ -120,273 +33,255 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         name="events",
         method="POST",
         path="/query/events",
-        request=EventsRequest,
-        response=EventsPage,
+        request=events.EventsRequest,
+        response=events.EventsPage,
         scope="query:read",
         summary="Rows of the event tables",
         description="Newest or oldest first, with keyset paging that is stable under inserts. "
         "NDJSON, CSV, Parquet and Arrow stream the whole range.",
         cache="query",
         formats=("json", "ndjson", "csv", "parquet", "arrow"),
-        examples={
-            "newest purchases": {
-                "table": "track",
-                "names": ["Order Completed"],
-                "columns": ["timestamp", "actor", "properties.revenue"],
-                "limit": 3,
-            },
-            "one field, one week": {
-                "table": "page",
-                "from": "-7d",
-                "where": {"op": "starts_with", "field": "context.page.path", "value": "/products"},
-                "order": "oldest",
-                "limit": 2,
-            },
-        },
+        examples=events.EXAMPLES,
     ),
     Operation(
         service="query",
         name="catalog",
         method="POST",
         path="/query/catalog",
-        request=CatalogRequest,
-        response=CatalogResult,
+        request=events.CatalogRequest,
+        response=events.CatalogResult,
         scope="query:read",
         summary="What is in the events",
         description="Names with counts, fields with types and coverage, top values of a field: "
         "what a predicate builder needs.",
         cache="query",
-        examples={
-            "names": {"kind": "names"},
-            "fields": {"kind": "fields", "table": "track", "names": ["Order Completed"]},
-            "values": {"kind": "values", "field": "context.locale", "prefix": "d"},
-        },
+        examples=events.CATALOG_EXAMPLES,
     ),
     Operation(
         service="query",
         name="funnel",
         method="POST",
         path="/query/funnel",
-        request=FunnelRequest,
-        response=FunnelResult,
+        request=funnel.FunnelRequest,
+        response=funnel.FunnelResult,
         scope="query:read",
         summary="How far actors get along steps",
         description="Ordered, strict or in any order; exclusions, optional steps, fields held constant, breakdown, "
         "times, trend, time to convert.",
         cache="query",
         formats=("json", "csv"),
-        examples=FUNNEL_EXAMPLES,
+        examples=funnel.EXAMPLES,
     ),
     Operation(
         service="query",
         name="funnel_actors",
         method="POST",
         path="/query/funnel/actors",
-        request=FunnelActorsRequest,
-        response=ActorsPage,
+        request=funnel.FunnelActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors behind a count of a funnel",
         cache="query",
         formats=("json", "csv"),
-        examples=FUNNEL_ACTORS_EXAMPLES,
+        examples=funnel.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="trends",
         method="POST",
         path="/query/trends",
-        request=TrendsRequest,
-        response=TrendsResult,
+        request=trends.TrendsRequest,
+        response=trends.TrendsResult,
         scope="query:read",
         summary="Numbers over time",
         description="Up to ten series, each with its own measure, by minute to month; breakdown, formula, comparison.",
         cache="query",
         formats=("json", "csv"),
-        examples=TRENDS_EXAMPLES,
+        examples=trends.EXAMPLES,
     ),
     Operation(
         service="query",
         name="trends_actors",
         method="POST",
         path="/query/trends/actors",
-        request=TrendsActorsRequest,
-        response=ActorsPage,
+        request=trends.TrendsActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors behind a value of a trend",
         cache="query",
         formats=("json", "csv"),
-        examples=TRENDS_ACTORS_EXAMPLES,
+        examples=trends.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="retention",
         method="POST",
         path="/query/retention",
-        request=RetentionRequest,
-        response=RetentionResult,
+        request=retention.RetentionRequest,
+        response=retention.RetentionResult,
         scope="query:read",
         summary="Who comes back, period by period",
         description="Of those with a start event in a period, how many have a return event in each later one: "
         "docs/retention.md.",
         cache="query",
         formats=("json", "csv"),
-        examples=RETENTION_EXAMPLES,
+        examples=retention.EXAMPLES,
     ),
     Operation(
         service="query",
         name="retention_actors",
         method="POST",
         path="/query/retention/actors",
-        request=RetentionActorsRequest,
-        response=ActorsPage,
+        request=retention.RetentionActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors behind a cell of a retention",
         cache="query",
         formats=("json", "csv"),
-        examples=RETENTION_ACTORS_EXAMPLES,
+        examples=retention.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="session",
         method="POST",
         path="/query/session",
-        request=SessionRequest,
-        response=SessionResult,
+        request=session.SessionRequest,
+        response=session.SessionResult,
         scope="query:read",
         summary="Visits: how many, how long, by whom",
         description="Sessions told apart by the time between an actor's events; by interval, by landing and exit page.",
         cache="query",
         formats=("json", "csv"),
-        examples=SESSION_EXAMPLES,
+        examples=session.EXAMPLES,
     ),
     Operation(
         service="query",
         name="session_actors",
         method="POST",
         path="/query/session/actors",
-        request=SessionActorsRequest,
-        response=ActorsPage,
+        request=session.SessionActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors with a session",
         cache="query",
         formats=("json", "csv"),
-        examples=SESSION_ACTORS_EXAMPLES,
+        examples=session.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="session_list",
         method="POST",
         path="/query/session/list",
-        request=SessionListRequest,
-        response=SessionListPage,
+        request=session.SessionListRequest,
+        response=session.SessionListPage,
         scope="query:read",
         summary="The sessions themselves",
         description="Whose, when, how long, how many events, and the first and last page.",
         cache="query",
         formats=("json", "csv"),
-        examples=SESSION_LIST_EXAMPLES,
+        examples=session.LIST_EXAMPLES,
     ),
     Operation(
         service="query",
         name="lifecycle",
         method="POST",
         path="/query/lifecycle",
-        request=LifecycleRequest,
-        response=LifecycleResult,
+        request=lifecycle.LifecycleRequest,
+        response=lifecycle.LifecycleResult,
         scope="query:read",
         summary="Who is new, stays, comes back, stays away",
         description="Of each series the actors in each state, period by period: docs/lifecycle.md.",
         cache="query",
         formats=("json", "csv"),
-        examples=LIFECYCLE_EXAMPLES,
+        examples=lifecycle.EXAMPLES,
     ),
     Operation(
         service="query",
         name="lifecycle_actors",
         method="POST",
         path="/query/lifecycle/actors",
-        request=LifecycleActorsRequest,
-        response=ActorsPage,
+        request=lifecycle.LifecycleActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors in a state of a life cycle",
         cache="query",
         formats=("json", "csv"),
-        examples=LIFECYCLE_ACTORS_EXAMPLES,
+        examples=lifecycle.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="stickiness",
         method="POST",
         path="/query/stickiness",
-        request=StickinessRequest,
-        response=StickinessResult,
+        request=stickiness.StickinessRequest,
+        response=stickiness.StickinessResult,
         scope="query:read",
         summary="In how many periods actors are active",
         description="Of each series the actors by their number of periods, exactly or at least; breakdown, comparison.",
         cache="query",
         formats=("json", "csv"),
-        examples=STICKINESS_EXAMPLES,
+        examples=stickiness.EXAMPLES,
     ),
     Operation(
         service="query",
         name="stickiness_actors",
         method="POST",
         path="/query/stickiness/actors",
-        request=StickinessActorsRequest,
-        response=ActorsPage,
+        request=stickiness.StickinessActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors active in so many periods",
         cache="query",
         formats=("json", "csv"),
-        examples=STICKINESS_ACTORS_EXAMPLES,
+        examples=stickiness.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="paths",
         method="POST",
         path="/query/paths",
-        request=PathsRequest,
-        response=PathsResult,
+        request=paths.PathsRequest,
+        response=paths.PathsResult,
         scope="query:read",
         summary="What actors do one after the other within a session",
         description="Nodes and edges of the ways through sessions, from an anchor, to one, or from the beginning.",
         cache="query",
         formats=("json", "csv"),
-        examples=PATHS_EXAMPLES,
+        examples=paths.EXAMPLES,
     ),
     Operation(
         service="query",
         name="paths_actors",
         method="POST",
         path="/query/paths/actors",
-        request=PathsActorsRequest,
-        response=ActorsPage,
+        request=paths.PathsActorsRequest,
+        response=analysis.ActorsPage,
         scope="query:read",
         summary="The actors behind a node or an edge of paths",
         cache="query",
         formats=("json", "csv"),
-        examples=PATHS_ACTORS_EXAMPLES,
+        examples=paths.ACTORS_EXAMPLES,
     ),
     Operation(
         service="query",
         name="sql",
         method="POST",
         path="/query/sql",
-        request=SqlRequest,
-        response=SqlResult,
+        request=sql.SqlRequest,
+        response=sql.SqlResult,
         scope="query:read",
         summary="Custom SQL over the workspace's events",
         description="One SELECT, or EXPLAIN of one, in ClickHouse's SQL. Never cached. Every format but JSON streams.",
         formats=("json", "ndjson", "csv", "parquet", "arrow"),
-        examples=SQL_EXAMPLES,
+        examples=sql.EXAMPLES,
     ),
     Operation(
         service="query",
         name="sql_schema",
         method="GET",
         path="/query/sql/schema",
-        request=SqlSchemaGet,
-        response=SqlSchema,
+        request=sql.SqlSchemaGet,
+        response=sql.SqlSchema,
         scope="query:read",
         summary="Tables, columns, JSON paths and functions of custom SQL",
     ),
@@ -395,8 +290,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         name="sql_cancel",
         method="DELETE",
         path="/query/sql/{query_id}",
-        request=SqlCancel,
-        response=SqlCancelled,
+        request=sql.SqlCancel,
+        response=sql.SqlCancelled,
         scope="query:read",
         summary="Stop a query by the id it was sent with",
     ),
@@ -405,8 +300,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         name="workspace_get",
         method="GET",
         path="/workspace",
-        request=WorkspaceGet,
-        response=WorkspaceSettings,
+        request=workspace.WorkspaceGet,
+        response=workspace.WorkspaceSettings,
         scope="workspace:read",
         summary="Settings of the workspace",
     ),
@@ -415,8 +310,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         name="workspace_put",
         method="PUT",
         path="/workspace",
-        request=WorkspaceSettings,
-        response=WorkspaceSettings,
+        request=workspace.WorkspaceSettings,
+        response=workspace.WorkspaceSettings,
         scope="workspace:write",
         summary="Replace the settings of the workspace",
         examples={"Berlin": {"name": "Shop", "timezone": "Europe/Berlin"}},
@@ -576,7 +471,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         method="GET",
         path="/lists/{id}/actors",
         request=lists.ListActors,
-        response=ActorsPage,
+        response=analysis.ActorsPage,
         scope="lists:read",
         summary="Actors of a saved list",
     ),

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from contracts import headers as names
 from contracts.caching import CachePolicy
 from contracts.errors import DeadlineExceeded, InvalidRequest
-from contracts.operations import MEDIA_TYPES, Format, Operation
+from contracts.operation import MEDIA_TYPES, Format, Operation
 from gateway.cache.entry import Entry
 from gateway.cache.flight import Flights
 from gateway.cache.keys import CanonicalKey

@@ -11,7 +11,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from contracts.errors import Unavailable
-from contracts.operations import Operation
+from contracts.operation import Operation
 from gateway.cache.listener import SUBJECTS, Listener
 from gateway.cache.trust import Trust
 from services.kit.lifecycle import ConnectionLog, close_quietly, connect_options

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from contracts import headers as names
 from contracts.base import encode
-from contracts.operations import MEDIA_TYPES, Format, Operation
+from contracts.operation import MEDIA_TYPES, Format, Operation
 from gateway import reading
 from gateway.answers import Answers, Question
 from gateway.cache.entry import Entry

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from contracts.operations import OPERATIONS, Operation
+from contracts.operation import Operation
+from contracts.operations import OPERATIONS
 from gateway.access import AccessLog
 from gateway.answers import Answers, detach, new_flights
 from gateway.bus import Bus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from contracts.errors import NotAcceptable
-from contracts.operations import MEDIA_TYPES, Format
+from contracts.operation import MEDIA_TYPES, Format
 
 # Headers repeat from request to request; the bound keeps a client from filling memory with made-up ones.
 _REMEMBERED = 1_024

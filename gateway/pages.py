@@ -8,7 +8,7 @@ from importlib import resources
 from aiohttp import web
 
 from contracts.base import encode
-from contracts.operations import Operation
+from contracts.operation import Operation
 from gateway.cache.entry import Entry
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi

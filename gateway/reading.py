@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from contracts.base import decode, decode_request, encode, invalid
 from contracts.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMediaType
-from contracts.operations import Operation
+from contracts.operation import Operation
 from contracts.versioned import IF_MATCH
 from gateway.etags import versions
 from gateway.negotiation import is_json

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from contracts.errors import CdpError, DeadlineExceeded
-from contracts.operations import Format
+from contracts.operation import Format
 from gateway.exchange import Exchange
 from gateway.negotiation import accepts_gzip
 from services.kit.logs import log

@@ -15,7 +15,7 @@ import msgspec
 
 from contracts.base import encode
 from contracts.errors import CdpError
-from contracts.operations import Format
+from contracts.operation import Format
 from contracts.sql import SqlRequest
 from services.kit.service import Answer, RequestContext
 from services.kit.settings import Settings

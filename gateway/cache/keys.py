@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from contracts.base import encode
-from contracts.operations import Format, Operation
+from contracts.operation import Format, Operation
 
 _RAW_BYTES = 2_048
 """Bodies longer than this are looked up by their digest, so that the memory level does not hold them twice."""

@@ -9,7 +9,7 @@ from contracts import headers as names
 from contracts import subjects
 from contracts.caching import CacheDrop
 from contracts.durable import EventsIngested
-from contracts.operations import MEDIA_TYPES, Operation
+from contracts.operation import MEDIA_TYPES, Operation
 from gateway.documents.schemas import schemas
 
 

@@ -20,7 +20,7 @@ from contracts.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
-from contracts.operations import MEDIA_TYPES, Operation
+from contracts.operation import MEDIA_TYPES, Operation
 from contracts.versioned import IF_MATCH
 from gateway.documents.examples import example
 from gateway.documents.openapi_parts import IF_MATCH_HEADER, headers, parameters, problem

@@ -20,7 +20,8 @@ from nats.aio.client import Client as Connection
 
 from contracts import headers as names
 from contracts.base import decode, encode
-from contracts.operations import BY_ID, Format, Operation
+from contracts.operation import Format, Operation
+from contracts.operations import BY_ID
 from services.kit.rpc import Reply, RpcClient
 
 

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from contracts.base import encode
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit.micro_stats import EndpointStats
 from services.kit.service_types import Service
 

@@ -14,7 +14,7 @@ from nats.aio.subscription import Subscription
 from contracts import headers as names
 from contracts import subjects
 from contracts.errors import DeadlineExceeded, TooLarge, Unavailable
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit import telemetry
 from services.kit.rpc_calls import ConnectionLost, NobodyListens, PendingCall
 from services.kit.rpc_reply import Reply

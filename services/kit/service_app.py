@@ -12,7 +12,7 @@ import nats.errors
 from faststream import AckPolicy, FastStream
 from faststream.nats import NatsBroker
 
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit import telemetry
 from services.kit.health import Reporter
 from services.kit.lifecycle import (

@@ -7,7 +7,7 @@ import logging
 from typing import Any, Final
 
 from contracts import headers as names
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit.logs import log
 from services.kit.metrics import Metrics
 from services.kit.micro_stats import EndpointStats

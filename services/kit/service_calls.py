@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from contracts import headers as names
 from contracts import subjects
 from contracts.errors import CdpError, DeadlineExceeded, Internal, Unavailable
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit import logs, telemetry
 from services.kit.metrics import Metrics
 from services.kit.micro_stats import EndpointStats

@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from contracts import headers as names
 from contracts.base import decode_request
 from contracts.errors import CdpError, FieldError, InvalidRequest, NotAcceptable
-from contracts.operations import Format, Operation
+from contracts.operation import Format, Operation
 from services.kit import timerange
 from services.kit.service_types import RequestContext
 from services.kit.settings import Settings

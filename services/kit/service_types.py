@@ -12,7 +12,8 @@ from uuid import UUID
 import msgspec
 
 from contracts.caching import CacheDrop, CachePolicy
-from contracts.operations import Format, Operation, of_service
+from contracts.operation import Format, Operation
+from contracts.operations import of_service
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from contracts.base import encode
 from contracts.common import Facts
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
-from contracts.operations import MEDIA_TYPES
+from contracts.operation import MEDIA_TYPES
 from services.kit.service import Answer, RequestContext, Stream
 from services.query import cursor
 from services.query.cursor import RowKey

@@ -21,7 +21,7 @@ from contracts import headers as names
 from contracts.base import Message
 from contracts.caching import CachePolicy
 from contracts.errors import NotFound
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit.lifecycle import instance_id
 from services.kit.service import Answer, RequestContext, Service, Stream, run
 from services.kit.service_app import ServiceApp

@@ -24,7 +24,7 @@ from contracts.errors import (
     TooLarge,
     Unavailable,
 )
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit.client import Client
 from services.kit.lifecycle import connect
 from services.kit.rpc import Reply, RpcClient

@@ -14,7 +14,7 @@ from contracts import headers as names
 from contracts import subjects
 from contracts.base import encode
 from contracts.errors import DeadlineExceeded, NotFound, Unavailable
-from contracts.operations import Operation
+from contracts.operation import Operation
 from services.kit import rpc, service_calls
 from services.kit.lifecycle import close_quietly, connect
 from services.kit.rpc import Reply, RpcClient

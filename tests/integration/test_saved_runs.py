@@ -13,7 +13,8 @@ from nats.aio.client import Client as Connection
 
 from contracts import headers as names
 from contracts.errors import NotFound, PreconditionFailed, PreconditionRequired
-from contracts.operations import BY_ID, MEDIA_TYPES
+from contracts.operation import MEDIA_TYPES
+from contracts.operations import BY_ID
 from contracts.queries import QueryCreate, QueryDelete, QueryGet, QueryReplace, QueryRun
 from services.kit.client import Client
 from services.query.saved.kinds import ANALYSES

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from contracts import subjects
 from contracts.base import decode_request, encode
 from contracts.errors import InvalidRequest
-from contracts.operations import MEDIA_TYPES, OPERATIONS, Operation
+from contracts.operation import MEDIA_TYPES, Operation
+from contracts.operations import OPERATIONS
 from gateway.documents.asyncapi import PUBLICATIONS, asyncapi
 from gateway.documents.openapi import openapi
 from gateway.reading import decode_body

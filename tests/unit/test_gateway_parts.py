@@ -6,7 +6,7 @@ import pytest
 
 from contracts.base import Message
 from contracts.errors import InvalidRequest, NotAcceptable
-from contracts.operations import Format, Operation
+from contracts.operation import Format, Operation
 from gateway.cors import Cors
 from gateway.exchange import Exchange
 from gateway.negotiation import accepts_gzip, choose_format, is_json

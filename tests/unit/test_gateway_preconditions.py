@@ -10,7 +10,8 @@ import pytest
 
 from contracts.base import Message
 from contracts.errors import InvalidRequest
-from contracts.operations import BY_ID, Operation
+from contracts.operation import Operation
+from contracts.operations import BY_ID
 from contracts.queries import QueryReplace, QueryRun
 from contracts.versioned import IfMatch
 from gateway import etags

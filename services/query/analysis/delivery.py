@@ -11,7 +11,7 @@ from typing import TypeAlias
 from contracts.analysis import ActorsPage
 from contracts.base import Message, encode
 from contracts.caching import CachePolicy
-from contracts.operations import MEDIA_TYPES
+from contracts.operation import MEDIA_TYPES
 from services.kit.service import Answer, RequestContext
 
 Table: TypeAlias = tuple[Sequence[str], Iterable[Sequence[object]]]

@@ -9,7 +9,8 @@ import msgspec
 
 from contracts.base import decode, encode
 from contracts.errors import InvalidRequest
-from contracts.operations import OPERATIONS, Operation
+from contracts.operation import Operation
+from contracts.operations import OPERATIONS
 from services.query.analysis.nested import under
 
 RANGE: Final = ("from", "to", "timezone", "as_of")

@@ -11,7 +11,8 @@ from contracts.analysis import ActorsPage
 from contracts.base import decode
 from contracts.errors import InvalidRequest
 from contracts.lists import ListSource
-from contracts.operations import OPERATIONS, Operation
+from contracts.operation import Operation
+from contracts.operations import OPERATIONS
 from services.kit.service import Answer, RequestContext
 from services.query.analysis.nested import under
 from services.query.resources import Resources

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.errors import InvalidRequest, NotAcceptable
-from contracts.operations import Operation
+from contracts.operation import Operation
 from contracts.queries import QueryRun
 from services.kit.service import Answer, RequestContext, Stream
 from services.query.analysis.nested import under

@@ -16,7 +16,7 @@ from uuid import UUID
 from contracts.base import encode
 from contracts.common import Facts
 from contracts.errors import LimitExceeded
-from contracts.operations import MEDIA_TYPES, Format
+from contracts.operation import MEDIA_TYPES, Format
 from contracts.sql import SqlCancel, SqlCancelled, SqlRequest
 from services.kit import timerange
 from services.kit.clickhouse import ClickHouseError, RawStream
