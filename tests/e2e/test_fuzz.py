@@ -15,13 +15,15 @@ from tests.api import Api
 
 _EXAMPLES = os.environ.get("CDP_FUZZ_EXAMPLES", "20")
 """Random requests of each operation."""
+_CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 @pytest.mark.timeout(600)
 def test_fuzzing_the_document_finds_no_500_and_no_answer_it_does_not_describe(shop: Api, tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            *(str(Path(sys.executable).parent / "schemathesis"), "run", shop.url + "/openapi.json"),
+            *(str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(_CONFIG)),
+            *("run", shop.url + "/openapi.json"),
             *("--header", f"X-Workspace-Id: {shop.workspace}"),
             # Its phases that enumerate a schema's corners do not come to an end with predicates inside predicates.
             *("--phases", "fuzzing", "--mode", "all"),
