@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 import nats
 import nats.errors
@@ -14,7 +13,7 @@ from contracts.errors import Unavailable
 from contracts.operation import Operation
 from gateway.cache.listener import SUBJECTS, Listener
 from gateway.cache.trust import Trust
-from services.kit.lifecycle import ConnectionLog, close_quietly, connect_options
+from services.kit.lifecycle import ConnectionLog, close_quietly, connect_options, end
 from services.kit.rpc import Reply, RpcClient
 from services.kit.settings import Settings
 
@@ -53,9 +52,7 @@ class Bus:
     async def close(self) -> None:
         """Leave NATS; what is in flight ends with Unavailable."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await end([self._keeper])
         await self._leave()
 
     async def _keep(self) -> None:

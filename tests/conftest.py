@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.kit.lifecycle import end
 from services.kit.settings import Settings
 from tests import containers
 from tests.infra import EmbeddedServers, embedded_servers
@@ -46,17 +47,18 @@ def servers(request: pytest.FixtureRequest) -> Iterator[EmbeddedServers]:
 
 @pytest.fixture(scope="session", autouse=True)
 async def no_task_holds_up_the_end() -> AsyncIterator[None]:
-    """End what tests left running in the event loop. nats-py can swallow a cancellation while it waits for a server
-    that was killed, and closing the loop would wait for such a task for ever: it is named and left behind."""
+    """End what tests left running in the event loop. Closing the loop would wait for ever for a task that does not end:
+    it is named and left behind."""
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    if left:
-        _, stubborn = await asyncio.wait(left, timeout=5)
-        for task in stubborn:
-            print(f"still running at the end: {task!r}")
-            asyncio._unregister_task(task)
+    try:
+        async with asyncio.timeout(5):
+            await end(left)
+    except TimeoutError:
+        for task in left:
+            if not task.done():
+                print(f"still running at the end: {task!r}")
+                asyncio._unregister_task(task)
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
@@ -39,6 +40,19 @@ def connect_options(settings: Settings, name: str) -> dict[str, Any]:
         "max_outstanding_pings": 2,
         "drain_timeout": int(DRAIN_SECONDS) + 2,
     }
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and return when they have ended, whichever way.
+
+    Once is not enough: `asyncio.wait_for` of Python 3.11, which nats-py waits with, loses a cancellation that comes in
+    the same turn of the loop as the result (https://github.com/python/cpython/issues/86296).
+    """
+    waiting = {task for task in tasks if not task.done()}
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1)
 
 
 class ConnectionLog:

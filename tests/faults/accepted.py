@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from contracts import subjects
 from contracts.base import encode
 from contracts.durable import EventsIngested
-from services.kit.lifecycle import close_quietly, connect_options
+from services.kit.lifecycle import close_quietly, connect_options, end
 from tests.api import WRITING, Api, stamp
 
 _PAUSE = 0.05
@@ -121,8 +121,7 @@ async def accepting(api: Api, workspace: UUID) -> AsyncIterator[Accepted]:
         try:
             yield accepted
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
             await close_quietly(connection.close)
     failed = [error for error in ended if not isinstance(error, asyncio.CancelledError)]

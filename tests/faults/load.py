@@ -15,6 +15,7 @@ from uuid import UUID
 
 import aiohttp
 
+from services.kit.lifecycle import end
 from tests.api import Api
 
 DEADLINE = 6.0
@@ -156,8 +157,7 @@ async def under_load(api: Api, *, clients: int = 6, streams: int = 0, refusals: 
             await load.calm(time.monotonic())
             yield load
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
             ended = await asyncio.gather(*tasks, return_exceptions=True)
     failed = [error for error in ended if not isinstance(error, asyncio.CancelledError)]
     assert not failed, f"a client failed: {failed}"
