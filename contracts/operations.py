@@ -17,6 +17,7 @@ from contracts import (
     lifecycle,
     lists,
     paths,
+    profile_operations,
     queries,
     retention,
     session,
@@ -486,6 +487,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="Delete a saved list",
         idempotent=False,
     ),
+    *profile_operations.OPERATIONS,
 )
 
 BY_ID: Final[Mapping[str, Operation]] = MappingProxyType({operation.id: operation for operation in OPERATIONS})

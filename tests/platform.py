@@ -1,4 +1,4 @@
-"""The query service and the gateway as processes of their own, against the test servers."""
+"""The services and the gateway as processes of their own, against the test servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import msgspec
 
 from services.kit.settings import PREFIX, Settings
 
+MODULES = {"query": "services.query.main", "profile": "services.profile.main", "gateway": "gateway.main"}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -97,11 +98,11 @@ class Platform:
 
 @contextmanager
 def running(settings: Settings, logs: Path) -> Iterator[Platform]:
-    """Run one query service and one gateway, ready, and stop them afterwards."""
+    """Run one of each service and one gateway, ready, and stop them afterwards."""
     settings = msgspec.structs.replace(settings, api_port=free_port())
     platform = Platform(settings, logs)
-    platform.start("query", "services.query.main")
-    platform.start("gateway", "gateway.main")
+    for name, module in MODULES.items():
+        platform.start(name, module)
     try:
         platform.wait_ready()
         yield platform

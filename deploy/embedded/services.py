@@ -18,12 +18,13 @@ SERVICES: Final = MappingProxyType(
     {
         "gateway": "gateway.main:run",
         "query": "services.query.main:run",
+        "profile": "services.profile.main:run",
         "fleet": "services.kit.fleet:run_fleet",
     }
 )
 """Entry points: functions of the settings that serve until SIGTERM, then drain."""
-GROUPS: Final = MappingProxyType({"api": ("query", "gateway"), "workers": ("fleet",)})
-ALL: Final = ("query", "fleet", "gateway")
+GROUPS: Final = MappingProxyType({"api": ("query", "profile", "gateway"), "workers": ("fleet",)})
+ALL: Final = ("query", "profile", "fleet", "gateway")
 SINGLE: Final = frozenset({"gateway", "fleet"})
 """They own a port: one process each."""
 

@@ -62,7 +62,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_max_memory_bytes: Annotated[int, _help("Memory one ClickHouse query may use, in bytes", ge=0)] = 1_073_741_824
     query_max_rows_to_read: Annotated[int, _help("Rows one ClickHouse query may read; 0: no limit", ge=0)] = 0
     query_max_bytes_to_read: Annotated[int, _help("Bytes one ClickHouse query may read; 0: no limit", ge=0)] = 0
+    sql_concurrency: Annotated[int, _help("Statements of custom SQL a query process runs at once", ge=1, le=256)] = 4
+    sql_workspace_concurrency: Annotated[int, _help("Those of one workspace; others wait", ge=1, le=256)] = 2
+    sql_threads: Annotated[int, _help("Threads of ClickHouse for a statement of custom SQL", ge=1, le=256)] = 1
     list_max_actors: Annotated[int, _help("Actors a saved list may have", ge=1, le=10_000_000)] = 1_000_000
+    profiles_source: Annotated[
+        str,
+        _help(
+            "projector: profiles are made from the events; external: ingestion owns them",
+            pattern="^(projector|external)$",
+        ),
+    ] = "projector"
+    profiles_external_ids: Annotated[
+        str, _help("Traits that name one person, comma-separated: `GET /profiles/email:…` then finds a profile")
+    ] = "email"
     log_level: Annotated[str, _help("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     otlp_endpoint: Annotated[str, _help("OpenTelemetry collector (OTLP over HTTP); empty: no traces")] = ""
 

@@ -10,6 +10,7 @@ from typing import Any
 from services.kit import service as kit
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
+from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.query.analysis.funnel.handler import funnel, funnel_actors
@@ -27,10 +28,10 @@ from services.query.events import events
 from services.query.resources import Resources
 from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
-from services.query.schema_gate import SchemaGate
 from services.query.sql.engine import SqlEngine
 from services.query.sql.handler import sql, sql_cancel
 from services.query.sql.schema import sql_schema
+from services.query.sql.slots import Slots
 from services.query.workspace import workspace_get, workspace_put
 
 
@@ -44,6 +45,7 @@ def build(settings: Settings) -> Service:
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
         engine=EngineGate(clickhouse),
         sql=SqlEngine(settings, clickhouse),
+        slots=Slots(settings),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from contracts.workspace import Limits
 from services.kit.clickhouse import ClickHouse, External, RawStream, Result, RowStream
 from services.kit.postgres import Postgres
 from services.kit.predicates import SETTINGS as EXPRESSION_SETTINGS
+from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext
 from services.kit.settings import Settings
 from services.query import cursor, workspaces
@@ -25,7 +26,6 @@ from services.query.cost import NO_LIMITS, explained, least
 from services.query.cursor import Cursor
 from services.query.engine_gate import EngineGate
 from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
-from services.query.schema_gate import SchemaGate
 from services.query.sql.engine import SqlEngine
 from services.query.sql.slots import Slots
 
@@ -153,7 +153,7 @@ class Resources:
     schema: SchemaGate
     engine: EngineGate
     sql: SqlEngine
-    slots: Slots = field(default_factory=Slots)
+    slots: Slots
 
     async def settle(self, request: OfTables, context: RequestContext, *, page: Cursor | None = None) -> Frame:
         """Resolve a request's clock, time zone, range and tables; those of the `page` before hold for all pages."""

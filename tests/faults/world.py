@@ -16,15 +16,14 @@ import msgspec
 from services.kit.settings import Settings
 from tests.faults.load import DEADLINE
 from tests.infra import EmbeddedServers, embedded_servers
-from tests.platform import Platform, running
+from tests.platform import MODULES, Platform, running
 
 SERVERS = ("nats", "redis", "postgres", "clickhouse")
-_MODULES = {"query": "services.query.main", "gateway": "gateway.main"}
 
 
 @dataclass
 class World:
-    """All processes by name: the four servers, `query` and `gateway`."""
+    """All processes by name: the four servers, the services and `gateway`."""
 
     servers: EmbeddedServers
     platform: Platform
@@ -42,7 +41,7 @@ class World:
         """Kill one by SIGKILL and wait until it is gone."""
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        if name in _MODULES:
+        if name in MODULES:
             await asyncio.to_thread(self.platform.processes[name].wait)
         while _runs(pid):
             await asyncio.sleep(0.01)
@@ -52,7 +51,7 @@ class World:
         if name in SERVERS:
             await asyncio.to_thread(self.servers.start, name)
         else:
-            self.platform.start(name, _MODULES[name])
+            self.platform.start(name, MODULES[name])
             await asyncio.to_thread(self.platform.wait_ready)
         return time.monotonic()
 

@@ -7,12 +7,12 @@ import logging
 import pytest
 
 from contracts.errors import Unavailable
+from services.kit import schema_gate
 from services.kit.clickhouse import ClickHouse
 from services.kit.event_schema import Problem
 from services.kit.event_schema_check import SchemaError
+from services.kit.schema_gate import SchemaGate
 from services.kit.settings import Settings
-from services.query import schema_gate
-from services.query.schema_gate import SchemaGate
 from tests.platform import free_port
 
 

@@ -21,7 +21,7 @@ from services.kit.settings import Settings
 from tests.fleet import Fleet, eventually, fleet, status_of
 
 STORES = ("nats", "redis", "postgres", "clickhouse")
-SERVICES = ("query", "gateway", "fleet")
+SERVICES = ("query", "profile", "gateway", "fleet")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -69,14 +69,16 @@ async def sql(resources: Resources, request: SqlRequest, context: RequestContext
 
     Raises:
         InvalidRequest: the statement, a parameter or the time zone; names the construct and its place.
-        TooManyRequests: the workspace runs as many statements as it may.
+        TooManyRequests: there was no place in the line, or none became free in time.
         LimitExceeded, DeadlineExceeded, Unavailable: from the engine.
     """
-    with resources.slots.take(context.workspace):
+    context.leave()  # these places are apart: whoever waits for one keeps no other request waiting
+    async with AsyncExitStack() as held:
+        await held.enter_async_context(resources.slots.take(context.workspace, context.deadline))
         run = await _checked(resources, request, context)
         if context.format == "json":
             return await _page(resources, run, request.limit or PAGE)
-    return Stream(_streamed(resources, run, context), content_type=MEDIA_TYPES[context.format])
+        return Stream(_streamed(resources, run, context, held.pop_all()), content_type=MEDIA_TYPES[context.format])
 
 
 async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestContext) -> SqlCancelled:
@@ -162,9 +164,13 @@ def _columns(names: bytes, types: bytes) -> bytes:
     return encode([{"name": name, "type": type_} for name, type_ in pairs])
 
 
-async def _streamed(resources: Resources, run: Run, context: RequestContext) -> AsyncIterator[bytes]:
+async def _streamed(
+    resources: Resources, run: Run, context: RequestContext, held: AsyncExitStack
+) -> AsyncIterator[bytes]:
+    """Yield the result; `held` is left at its end."""
     format_ = _FORMATS[context.format]
-    with resources.slots.take(context.workspace), _explained(run):
+    async with held:
+        with _explained(run):
         async with resources.sql.stream(
             run.statement, format_, settings=run.settings, query_id=run.query_id, timeout=run.timeout
         ) as stream:

@@ -1,40 +1,64 @@
-"""Places for statements of custom SQL."""
+"""Places for statements of custom SQL, and the wait for one: a workspace's many do not hold up another's few."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
 from contracts.errors import TooManyRequests
+from services.kit.settings import Settings
+from services.query.sql.line import Line
 
-WORKSPACE_SLOTS: Final = 4
-"""Statements of one workspace that one process runs at once."""
+WAITING: Final = 64
+"""Requests that may wait for a place in one process."""
+WORKSPACE_WAITING: Final = 20
+"""Those of one workspace."""
+_LEAST_SECONDS: Final = 0.1
+"""With less time left than this nothing can be answered any more."""
+_RETRY_SECONDS: Final = 2
 
 
-@dataclass(slots=True)
 class Slots:
-    """How many statements of each workspace run here: one tenant's do not take every place."""
+    """The places of this process (`sql_concurrency`, of one workspace `sql_workspace_concurrency`)."""
 
-    each: int = WORKSPACE_SLOTS
-    running: Counter[UUID] = field(default_factory=Counter)
+    def __init__(self, settings: Settings) -> None:
+        self._each = settings.sql_workspace_concurrency
+        self._line: Line[asyncio.Future[None]] = Line(settings.sql_concurrency, self._each, WAITING, WORKSPACE_WAITING)
 
-    @contextmanager
-    def take(self, workspace: UUID) -> Iterator[None]:
-        """Hold a place.
+    @asynccontextmanager
+    async def take(self, workspace: UUID, deadline: float) -> AsyncIterator[None]:
+        """Wait for a place, in turn with other workspaces, and hold it. Whoever is cancelled leaves the line.
+
+        `deadline`: the loop time of the request's end.
 
         Raises:
-            TooManyRequests: the workspace has none left.
+            TooManyRequests: the line is full, or the time was over before a place was free.
         """
-        if self.running[workspace] >= self.each:
-            raise TooManyRequests(f"the workspace runs {self.each} statements already", retry_after=1)
-        self.running[workspace] += 1
+        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._line.join(workspace, ticket):
+            raise TooManyRequests(
+                f"too many statements wait: a workspace runs {self._each} at once", retry_after=_RETRY_SECONDS
+            )
         try:
+            self._admit()
+            await _admitted(ticket, deadline)
             yield
         finally:
-            self.running[workspace] -= 1
-            if not self.running[workspace]:
-                del self.running[workspace]
+            self._line.leave(workspace, ticket)
+            self._admit()
+
+    def _admit(self) -> None:
+        for ticket in self._line.admit():
+            if not ticket.done():  # one whose task was cancelled just now gives the place back as it ends
+                ticket.set_result(None)
+
+
+async def _admitted(ticket: asyncio.Future[None], deadline: float) -> None:
+    try:
+        async with asyncio.timeout_at(deadline - _LEAST_SECONDS):
+            await ticket
+    except TimeoutError as error:
+        raise TooManyRequests("no place was free in the time given", retry_after=_RETRY_SECONDS) from error

@@ -45,4 +45,6 @@ class SchemaGate:
                 else:
                     self._passed = True
                     return
-            raise Unavailable("the event tables are not as they must be: see the query service's log", retry_after=5)
+            raise Unavailable(
+                "the event tables are not as they must be: the service's log lists each difference", retry_after=5
+            )

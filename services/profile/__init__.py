@@ -1,0 +1,1 @@
+"""The profile service: one person, whole: traits, ids, timeline; merging, and forgetting."""

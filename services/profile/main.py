@@ -1,0 +1,61 @@
+"""The profile service: composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from services.kit import service as kit
+from services.kit.clickhouse import ClickHouse
+from services.kit.postgres import Postgres
+from services.kit.schema_gate import SchemaGate
+from services.kit.service import RequestContext, Service
+from services.kit.settings import Settings, load
+from services.profile.profile import get
+from services.profile.resources import Resources
+
+
+def build(settings: Settings) -> Service:
+    """Return the service, its handlers bound to stores that connect when it starts."""
+    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size)
+    resources = Resources(
+        settings=settings,
+        clickhouse=clickhouse,
+        postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
+        schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
+    )
+    handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
+        "get": get,
+    }
+    return Service(
+        name="profile",
+        handlers={name: partial(handler, resources) for name, handler in handlers.items()},
+        lifespan=partial(_stores, resources),
+        checks={
+            "clickhouse": resources.clickhouse.ping,
+            "postgres": resources.postgres.ping,
+            "event_tables": resources.schema.passed,
+        },
+    )
+
+
+@asynccontextmanager
+async def _stores(resources: Resources) -> AsyncIterator[None]:
+    await resources.postgres.start()
+    await resources.clickhouse.start()
+    try:
+        yield
+    finally:
+        await resources.clickhouse.close()
+        await resources.postgres.close()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM, then drain."""
+    kit.run(build(settings), settings)
+
+
+if __name__ == "__main__":
+    run(load())
