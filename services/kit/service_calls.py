@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -102,6 +104,7 @@ class Calls:
         if received.inbox in self._cancelled:
             raise ReaderGone
         context = context_of(received.headers, call.operation, self._settings, call.request_id, call.arrived)
+        context = msgspec.structs.replace(context, leave=partial(self._leave_place, call))
         if received.error is not None:
             raise received.error
         if self._waiting >= self._most_waiting:

@@ -16,6 +16,10 @@ from contracts.operation import Format, Operation
 from contracts.operations import of_service
 
 
+def _nothing() -> None:
+    pass
+
+
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """What surrounds a request: everything its body does not say."""
 
@@ -29,6 +33,8 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     stream: bool
     """The caller reads replies of several frames."""
+    leave: Callable[[], None] = _nothing
+    """Gives the request's place among those being computed to another: what follows is bounded in another way."""
 
     def remaining(self) -> float:
         """Return the seconds left, never below zero."""

@@ -9,12 +9,13 @@ from services.kit.clickhouse.wire import with_common
 from services.kit.settings import Settings
 from services.query.resources import limits
 from services.query.sql.engine import settings_of
+from services.query.sql.slots import share
 
 WORKSPACE = UUID("11111111-2222-4333-8444-555555555555")
 
 
 def test_the_embedded_user_may_send_every_setting_that_comes_with_a_statement() -> None:
-    sent = with_common(settings_of(limits(Settings()), WORKSPACE, "UTC", 30, 100))
+    sent = with_common(settings_of(limits(Settings()) | share(Settings()), WORKSPACE, "UTC", 30, 100))
     assert sent.keys() <= set(SQL_SETTINGS)
     assert "readonly" not in SQL_SETTINGS
 

@@ -28,6 +28,7 @@ from services.query.sql.engine import settings_of
 from services.query.sql.engine_check import check_ast, check_tree
 from services.query.sql.explained import explained
 from services.query.sql.prepare import prepare
+from services.query.sql.slots import share
 from services.query.wide import quote_wide_integers
 
 PAGE: Final = 1_000
@@ -105,9 +106,8 @@ async def _checked(resources: Resources, request: SqlRequest, context: RequestCo
         seconds = min(seconds, workspace.limits.max_seconds)
     rows = request.limit or (PAGE if context.format == "json" else 0)
     extra = 1 if context.format == "json" else 0
-    settings = settings_of(
-        limits(resources.settings, workspace.limits), context.workspace, timezone, seconds, rows + extra
-    )
+    bounds = limits(resources.settings, workspace.limits) | share(resources.settings)
+    settings = settings_of(bounds, context.workspace, timezone, seconds, rows + extra)
     query_id = name_of(context.workspace, request.query_id or uuid.uuid4())
     run = Run(
         text=request.query,
@@ -169,13 +169,14 @@ async def _streamed(
 ) -> AsyncIterator[bytes]:
     """Yield the result; `held` is left at its end."""
     format_ = _FORMATS[context.format]
+    opened = resources.sql.stream(
+        run.statement, format_, settings=run.settings, query_id=run.query_id, timeout=run.timeout
+    )
     async with held:
         with _explained(run):
-        async with resources.sql.stream(
-            run.statement, format_, settings=run.settings, query_id=run.query_id, timeout=run.timeout
-        ) as stream:
-            async for chunk in _narrowed(stream) if context.format == "ndjson" else stream:
-                yield chunk
+            async with opened as stream:
+                async for chunk in _narrowed(stream) if context.format == "ndjson" else stream:
+                    yield chunk
 
 
 async def _narrowed(stream: RawStream) -> AsyncIterator[bytes]:

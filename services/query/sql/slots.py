@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.errors import TooManyRequests
@@ -19,6 +19,11 @@ WORKSPACE_WAITING: Final = 20
 _LEAST_SECONDS: Final = 0.1
 """With less time left than this nothing can be answered any more."""
 _RETRY_SECONDS: Final = 2
+
+
+def share(settings: Settings) -> dict[str, Any]:
+    """Return the ClickHouse settings that keep a statement from taking the whole engine."""
+    return {"max_threads": settings.sql_threads}
 
 
 class Slots:
