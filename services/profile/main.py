@@ -13,6 +13,7 @@ from services.kit.postgres import Postgres
 from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
+from services.profile.bus import Bus
 from services.profile.profile import get
 from services.profile.resources import Resources
 
@@ -25,6 +26,7 @@ def build(settings: Settings) -> Service:
         clickhouse=clickhouse,
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
+        bus=Bus(settings),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
@@ -45,9 +47,11 @@ def build(settings: Settings) -> Service:
 async def _stores(resources: Resources) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
+    await resources.bus.start()
     try:
         yield
     finally:
+        await resources.bus.close()
         await resources.clickhouse.close()
         await resources.postgres.close()
 

@@ -8,6 +8,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
 from services.kit.schema_gate import SchemaGate
 from services.kit.settings import Settings
+from services.profile.bus import Bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Resources:
     clickhouse: ClickHouse
     postgres: Postgres
     schema: SchemaGate
+    bus: Bus
 
     @property
     def external_ids(self) -> frozenset[str]:
