@@ -1,0 +1,17 @@
+"""One writer of a workspace's profiles at a time, whatever the process."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+
+_SPACE = int.from_bytes(b"prof")
+
+
+async def lock(connection: asyncpg.Connection, workspace: UUID) -> None:
+    """Wait for the workspace's turn; it lasts until the transaction of this connection ends.
+
+    Two workspaces may share a lock by chance of their hashes, which costs time only.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock($1, hashtext($2::text))", _SPACE, str(workspace))
