@@ -16,17 +16,20 @@ from services.kit.settings import Settings, load
 from services.profile.bus import Bus
 from services.profile.profile import get
 from services.profile.resources import Resources
+from services.profile.workspaces import Workspaces
 
 
 def build(settings: Settings) -> Service:
     """Return the service, its handlers bound to stores that connect when it starts."""
     clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size)
+    bus = Bus(settings)
     resources = Resources(
         settings=settings,
         clickhouse=clickhouse,
         postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
-        bus=Bus(settings),
+        bus=bus,
+        workspaces=Workspaces(bus),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
@@ -48,6 +51,7 @@ async def _stores(resources: Resources) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
     await resources.bus.start()
+    await resources.workspaces.start()
     try:
         yield
     finally:

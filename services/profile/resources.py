@@ -9,6 +9,7 @@ from services.kit.postgres import Postgres
 from services.kit.schema_gate import SchemaGate
 from services.kit.settings import Settings
 from services.profile.bus import Bus
+from services.profile.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Resources:
     postgres: Postgres
     schema: SchemaGate
     bus: Bus
+    workspaces: Workspaces
 
     @property
     def external_ids(self) -> frozenset[str]:
