@@ -22,13 +22,15 @@ from contracts.events import (
     ValueEntry,
 )
 from services.kit.clickhouse import Result
+from services.kit.event_rows import check_names
 from services.kit.service import Answer, RequestContext
+from services.kit.statements import Query
 from services.query import fields
 from services.query.catalog_sql import names_sql, values_sql
-from services.query.events_sql import Rows, check_names, columns_of
+from services.query.events_sql import Rows, columns_of
 from services.query.first_rows import first_rows
 from services.query.frame import Frame
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 SAMPLE = 5_000
 """Events looked at, the newest of the range, to tell which fields there are."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contracts.events import CatalogNames, CatalogValues
 from services.kit import sql
+from services.kit.event_rows import NAME_COLUMN
 from services.kit.predicates import check_field, compile_field
-from services.query.events_sql import NAME_COLUMN, keys_of
+from services.query.events_sql import keys_of
 from services.query.frame import Frame
 
 

@@ -13,14 +13,15 @@ from contracts.common import Facts
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 from contracts.operation import MEDIA_TYPES
+from services.kit import cursor
+from services.kit.cursor import RowKey
 from services.kit.service import Answer, RequestContext, Stream
-from services.query import cursor
-from services.query.cursor import RowKey
+from services.kit.statements import Query
+from services.kit.wide import quote_wide_integers
 from services.query.events_sql import Rows, check, columns_of, slices_sql
 from services.query.first_rows import first_rows
 from services.query.frame import depends_on_clock
-from services.query.resources import Query, Resources
-from services.query.wide import quote_wide_integers
+from services.query.resources import Resources
 
 PAGE = 100
 """Rows of a page when the request does not say."""

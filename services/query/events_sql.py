@@ -7,34 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-import msgspec
-
 from contracts.common import TableName
 from contracts.errors import InvalidRequest
 from contracts.events import EventsRequest
 from services.kit import identity, sql
+from services.kit.cursor import RowKey
+from services.kit.event_rows import NAME_COLUMN, check_names, default_columns, json_object, maybe_wide
 from services.kit.predicates import check_field, check_predicate, compile_predicate, render_column
-from services.query.cursor import RowKey
 from services.query.frame import Frame
-
-NAME_COLUMN: dict[TableName, str] = {"track": "event", "page": "name"}
-"""The tables whose events have names, and the column that holds them."""
-
-_DEFAULT_COLUMNS: tuple[tuple[str, tuple[TableName, ...]], ...] = (
-    ("table", ("track", "identify", "page", "group")),
-    ("event", ("track",)),
-    ("name", ("page",)),
-    ("timestamp", ("track", "identify", "page", "group")),
-    ("received_at", ("track", "identify", "page", "group")),
-    ("message_id", ("track", "identify", "page", "group")),
-    ("actor", ("track", "identify", "page", "group")),
-    ("user_id", ("track", "identify", "page", "group")),
-    ("anonymous_id", ("track", "identify", "page", "group")),
-    ("group_id", ("group",)),
-    ("properties", ("track", "page")),
-    ("traits", ("identify", "group")),
-    ("context", ("track", "identify", "page", "group")),
-)
 
 Span = tuple[datetime, datetime]
 """A half-open slice of time."""
@@ -50,7 +30,7 @@ def columns_of(request: EventsRequest, frame: Frame) -> tuple[str, ...]:
         InvalidRequest: a column is named twice, or none of the tables has it.
     """
     if request.columns is None:
-        return tuple(name for name, tables in _DEFAULT_COLUMNS if set(tables) & set(frame.tables))
+        return default_columns(frame.tables)
     for index, name in enumerate(request.columns):
         if name in request.columns[:index]:
             raise InvalidRequest.at(f"/columns/{index}", f"{name!r} is named twice: name each column once")
@@ -83,16 +63,6 @@ def check(request: EventsRequest, frame: Frame) -> None:
     if request.where is not None:
         check_predicate(request.where, frame.tables)
     check_names(request.names, frame.tables)
-
-
-def check_names(names: Sequence[str], tables: Sequence[TableName], pointer: str = "/names") -> None:
-    """Refuse names where no table has any.
-
-    Raises:
-        InvalidRequest: at `pointer`.
-    """
-    if names and not set(tables) & NAME_COLUMN.keys():
-        raise InvalidRequest.at(pointer, "only track and page events have names")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +120,8 @@ class Rows:
         elif self.shape == "csv":
             output = f"formatRowNoNewline('CSV', {', '.join(column.text for column in rendered)}) AS row"
         else:
-            output = f"{_json_object(self.columns, [column.json for column in rendered])} AS row, "
-            output += f"{_wide([column.json for column in rendered if column.wide])} AS wide"
+            output = f"{json_object(self.columns, [column.json for column in rendered])} AS row, "
+            output += f"{maybe_wide([column.json for column in rendered if column.wide])} AS wide"
         return f"SELECT {key}, {output} {source}"
 
     def _source(self, table: TableName, after: RowKey | None, between: Span | None, *, final: bool) -> str:
@@ -194,20 +164,6 @@ def _behind(last: RowKey, table: TableName, *, newest: bool) -> str:
     moment = f"fromUnixTimestamp64Milli({sql.integer(last.timestamp)}, 'UTC')"
     pair = f"(message_id, {sql.string(table)}) {compare} ({sql.string(last.message_id)}, {sql.string(last.table)})"
     return f"(timestamp {compare} {moment} OR (timestamp = {moment} AND {pair}))"
-
-
-def _json_object(names: Sequence[str], values: Sequence[str]) -> str:
-    """Return SQL for a JSON object's text from the SQL of each value's JSON text; keys are written once, here."""
-    parts = []
-    for index, (name, value) in enumerate(zip(names, values, strict=True)):
-        key = msgspec.json.encode(name).decode()
-        parts.append(f"{sql.string(('{' if index == 0 else ',') + key + ':')}, {value}")
-    return f"concat({', '.join(parts)}, '}}')"
-
-
-def _wide(values: Sequence[str]) -> str:
-    """Return SQL that is 1 when a row's JSON holds a run of 16 digits, so maybe an integer beyond 2^53."""
-    return " OR ".join(f"match({value}, '[0-9]{{16}}')" for value in values) or "0"
 
 
 def slices_sql(request: EventsRequest, frame: Frame) -> str:

@@ -11,9 +11,9 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 
 from services.kit.clickhouse import Result
-from services.query.cursor import RowKey
+from services.kit.cursor import RowKey
+from services.kit.statements import Query
 from services.query.events_sql import Rows, Span
-from services.query.resources import Query
 
 _SPARE = 2
 """Rows looked at for each one wanted: most events come once or twice."""

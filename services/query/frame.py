@@ -12,9 +12,9 @@ from contracts.common import Moment, TableName, Tables, TimeZone, WeekStart
 from contracts.predicates import AllElements, And, AnyElement, Not, Or, Predicate, WithinLast, WithinNext
 from contracts.workspace import Limits, WorkspaceSettings
 from services.kit import timerange
+from services.kit.cost import NO_LIMITS
 from services.kit.identity import Blocked
 from services.kit.predicates import Scope
-from services.query.cost import NO_LIMITS
 
 
 class Ranged(Protocol):

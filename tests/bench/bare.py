@@ -26,7 +26,7 @@ from nats.aio.msg import Msg
 from services.kit.clickhouse.client import READING, STREAM_ROWS
 from services.kit.clickhouse.wire import with_common
 from services.kit.settings import Settings, load
-from services.query.resources import STREAMED, limits
+from services.kit.statements import STREAMED, limits
 
 SETTINGS = {"strings_as_bytes": True, "do_not_merge_across_partitions_select_final": 1}
 

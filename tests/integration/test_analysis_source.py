@@ -21,11 +21,11 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.identity import actor_key_of
 from services.kit.predicates import compile_field
 from services.kit.settings import Settings
+from services.kit.statements import limits
 from services.query.analysis import breakdown, buckets
 from services.query.analysis.source import Source, asked_of_all, tables_of
 from services.query.analysis.subject import subject_of
 from services.query.frame import Frame
-from services.query.resources import limits
 from tests.api import insert
 from tests.oracle import histories, series, session
 from tests.oracle.events import Event

@@ -20,7 +20,8 @@ import pytest
 from contracts.errors import CdpError, InvalidRequest
 from services.kit.clickhouse import ClickHouseError
 from services.kit.settings import Settings
-from services.query.resources import Resources, limits
+from services.kit.statements import limits
+from services.query.resources import Resources
 from services.query.sql.engine import settings_of
 from services.query.sql.engine_check import check_ast, check_tree
 from services.query.sql.prepare import prepare

@@ -14,7 +14,8 @@ from yarl import URL
 
 from services.kit.clickhouse import ClickHouse
 from services.kit.settings import Settings
-from services.query.resources import Resources, limits
+from services.kit.statements import limits
+from services.query.resources import Resources
 from services.query.sql.tables import VISIBLE, sub_select
 from tests.api import insert
 from tests.custom_sql import ask, resources_of

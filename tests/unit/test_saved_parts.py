@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.errors import FieldError, InvalidRequest
 from contracts.operations import OPERATIONS
 from contracts.queries import QueriesList, QueryVersions
-from services.query import cursor
+from services.kit import cursor
 from services.query.analysis.nested import under
 from services.query.saved import kinds, paging, texts
 from services.query.saved.list_sources import SOURCES

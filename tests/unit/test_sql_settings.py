@@ -7,7 +7,7 @@ from uuid import UUID
 from deploy.embedded.stores.clickhouse import SQL_SETTINGS
 from services.kit.clickhouse.wire import with_common
 from services.kit.settings import Settings
-from services.query.resources import limits
+from services.kit.statements import limits
 from services.query.sql.engine import settings_of
 from services.query.sql.slots import share
 

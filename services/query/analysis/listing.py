@@ -11,13 +11,12 @@ from contracts.analysis import ActorsPage, ListedActor
 from contracts.base import Message
 from contracts.common import TABLES, Actor
 from contracts.errors import InvalidRequest
-from services.kit import identity, sql
+from services.kit import cursor, identity, sql
 from services.kit.clickhouse import External
-from services.query import cursor
+from services.kit.cursor import Cursor
+from services.kit.statements import Query
 from services.query.analysis.subject import Subject
-from services.query.cursor import Cursor
 from services.query.frame import Frame
-from services.query.resources import Query
 
 PAGE = 100
 _WANTED: Final = "wanted_actors"

@@ -13,10 +13,10 @@ from contracts.common import TABLES, TableName, expand_tables
 from contracts.errors import InvalidRequest
 from contracts.predicates import Predicate
 from services.kit import sql
+from services.kit.event_rows import NAME_COLUMN, check_names
 from services.kit.predicates import Scope, check_predicate, compile_predicate
 from services.query.analysis import sessionise
 from services.query.analysis.subject import ACTOR, SESSION_TABLES, Subject
-from services.query.events_sql import NAME_COLUMN, check_names
 from services.query.frame import Frame
 
 Column: TypeAlias = Callable[[Scope], str]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from contracts.base import Message
 from contracts.errors import InvalidRequest
-from services.query import cursor
+from services.kit import cursor
 
 _ID: Final = 36
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,18 +18,19 @@ from contracts.common import Facts
 from contracts.errors import LimitExceeded
 from contracts.operation import MEDIA_TYPES, Format
 from contracts.sql import SqlCancel, SqlCancelled, SqlRequest
-from services.kit import timerange
+from services.kit import cost, timerange
 from services.kit.clickhouse import ClickHouseError, RawStream
 from services.kit.identity import Blocked
 from services.kit.service import Answer, RequestContext, Stream
-from services.query import cost, workspaces
-from services.query.resources import PAGE_BYTES, Resources, limits
+from services.kit.statements import PAGE_BYTES, limits
+from services.kit.wide import quote_wide_integers
+from services.query import workspaces
+from services.query.resources import Resources
 from services.query.sql.engine import settings_of
 from services.query.sql.engine_check import check_ast, check_tree
 from services.query.sql.explained import explained
 from services.query.sql.prepare import prepare
 from services.query.sql.slots import share
-from services.query.wide import quote_wide_integers
 
 PAGE: Final = 1_000
 """Rows of a JSON answer when the request does not say."""

@@ -12,7 +12,8 @@ from contracts.common import TABLES, Facts, TableName
 from contracts.sql import SqlPath, SqlSchema, SqlSchemaColumn, SqlSchemaGet, SqlSchemaTable
 from services.kit import sql
 from services.kit.service import RequestContext
-from services.query.resources import Resources, limits
+from services.kit.statements import limits
+from services.query.resources import Resources
 from services.query.sql.functions import COMBINATORS, groups
 from services.query.sql.tables import JSON_COLUMNS, VISIBLE, physical
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contracts.analysis import Group
+from services.kit.statements import Query
 from services.query.analysis.activity.plan import Plan, Span
 from services.query.analysis.activity.sets import of_keys
 from services.query.analysis.breakdown import values
 from services.query.analysis.groups import Groups, values_of
-from services.query.resources import Query
 
 
 async def ranked(query: Query, plan: Plan, series: int, span: Span, *, history: bool) -> tuple[Groups, bool]:

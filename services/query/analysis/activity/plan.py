@@ -11,13 +11,13 @@ from contracts.analysis import LETTERS, AnalyseBy, Breakdown, Group, Letter, Per
 from contracts.errors import InvalidRequest, LimitExceeded
 from contracts.lifecycle import WholePeriod
 from contracts.predicates import Predicate
+from services.kit.cursor import Cursor
 from services.kit.predicates import check_predicate
 from services.kit.service import RequestContext
 from services.query.analysis import buckets
 from services.query.analysis.breakdown import check_breakdown
 from services.query.analysis.source import Column, Source, asked_of_all, check_series, tables_of
 from services.query.analysis.subject import Subject, subject_of
-from services.query.cursor import Cursor
 from services.query.frame import Analysis, Frame, depends_on_clock
 from services.query.resources import Resources
 

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.analysis import Series
 from contracts.common import expand_tables
 from contracts.funnel import FunnelRequest
-from services.query.events_sql import NAME_COLUMN
+from services.kit.event_rows import NAME_COLUMN
 
 MOST_TIMED: Final = 10
 """Steps up to which the engine also finds the times: its work grows with the square of the steps."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.analysis import Group
 from contracts.errors import LimitExceeded
+from services.kit.statements import Query
 from services.query.analysis.funnel import untied
 from services.query.analysis.funnel.answer import previous
 from services.query.analysis.funnel.arrays import depth_condition
@@ -16,7 +17,6 @@ from services.query.analysis.funnel.reading import outcomes
 from services.query.analysis.funnel.summary import Summary
 from services.query.analysis.funnel.tally import Tally
 from services.query.analysis.funnel.values import group_of, order, pack
-from services.query.resources import Query
 
 MAX_VALUES: Final = 1_000_000
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contracts.analysis import ActorsPage, Group
 from contracts.errors import InvalidRequest
 from contracts.funnel import FunnelActorsRequest, FunnelRequest
-from services.kit import timerange
+from services.kit import cursor, timerange
+from services.kit.cursor import Cursor
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis import buckets
 from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.funnel import exactly, quickly
@@ -20,8 +21,7 @@ from services.query.analysis.funnel.rows import rows_sql
 from services.query.analysis.funnel.summary import Summary
 from services.query.analysis.listing import actors_page, page_of
 from services.query.analysis.nested import under
-from services.query.cursor import Cursor
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def funnel(resources: Resources, request: FunnelRequest, context: RequestContext) -> Answer:

@@ -9,13 +9,13 @@ from typing import Final
 
 from contracts.errors import InvalidRequest
 from contracts.funnel import FunnelRequest
+from services.kit.cursor import Cursor
 from services.kit.service import RequestContext
 from services.query.analysis import buckets
 from services.query.analysis.funnel import checks
 from services.query.analysis.funnel.exact.rules import Rules, Span
 from services.query.analysis.source import Source, asked_of_all, tables_of
 from services.query.analysis.subject import Subject, subject_of
-from services.query.cursor import Cursor
 from services.query.frame import Frame, Reads, depends_on_clock
 from services.query.resources import Resources
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from contracts.analysis import Group
 from contracts.funnel import Seconds
+from services.kit.statements import Query
 from services.query.analysis.funnel import arrays
 from services.query.analysis.funnel.arrays import OTHER, Arrays, depth_condition, value_condition
 from services.query.analysis.funnel.number import OTHER_GROUP, Number, Ranking
 from services.query.analysis.funnel.plan import Plan
 from services.query.analysis.funnel.summary import Summary, histogram
 from services.query.analysis.funnel.values import group_of, order, pack
-from services.query.resources import Query
 
 _WHOLE: Final = b""
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from itertools import groupby
 
 from services.kit.clickhouse import Block
+from services.kit.statements import Query
 from services.query.analysis.funnel.exact.rules import Event
 from services.query.analysis.funnel.outcome import Evaluation, Key, Outcome
 from services.query.analysis.funnel.plan import Plan
 from services.query.analysis.funnel.rows import Layout, rows_sql
-from services.query.resources import Query
 
 _EVENTS = 4_000
 """Judged at a stretch; between two a request that is over ends."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contracts.analysis import Group
 from contracts.errors import InvalidRequest
 from contracts.lifecycle import LifecycleActorsRequest, LifecycleLine, LifecycleRequest, LifecycleResult
-from services.kit import timerange
+from services.kit import cursor, timerange
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis import buckets
 from services.query.analysis.activity.groups import chosen, ranked
 from services.query.analysis.activity.plan import Plan, Span, check_size, settle, until_now
@@ -18,7 +18,7 @@ from services.query.analysis.lifecycle.answer import line_of, table_of
 from services.query.analysis.lifecycle.statements import STATES, actors_sql, cell_of, cells_sql
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def lifecycle(resources: Resources, request: LifecycleRequest, context: RequestContext) -> Answer:

@@ -8,14 +8,15 @@ from typing import Any
 from contracts.analysis import ActorsPage
 from contracts.errors import InvalidRequest
 from contracts.paths import EdgeChoice, PathEdge, PathNode, PathsActorsRequest, PathsRequest, PathsResult
+from services.kit import cursor
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis.delivery import Table, actors_table, delivered
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.paths.plan import Plan, settle
 from services.query.analysis.paths.statements import actors_sql, paths_sql
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def paths(resources: Resources, request: PathsRequest, context: RequestContext) -> Answer:

@@ -8,6 +8,7 @@ from contracts.analysis import Series
 from contracts.paths import EdgeChoice, NodeChoice
 from services.kit import sql
 from services.kit.predicates import Scope, compile_field
+from services.kit.sessions import split
 from services.query.analysis import sessionise
 from services.query.analysis.paths.plan import PATH, Plan
 from services.query.analysis.source import ORDER, Source
@@ -103,7 +104,7 @@ def _visits(plan: Plan) -> str:
         pointers=("",),
     )
     found = sessionise.arranged(source.sql(), [_NAME])
-    items = ", ".join(sessionise.split("found", plan.limits))
+    items = ", ".join(split("found", plan.limits))
     cut = f"arraySplit((step, mark) -> mark, arrayZip({_NAME}, moments), marks)"
     named = "arrayFilter(step -> step.1 != '', visit.2)"
     compact = "arrayFilter((step, before) -> step.1 != before, named, arrayPopBack(arrayPushFront(named.1, '')))"

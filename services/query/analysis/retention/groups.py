@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from contracts.analysis import Group
 from contracts.errors import InvalidRequest
+from services.kit.statements import Query
 from services.query.analysis import buckets
 from services.query.analysis.retention.events import breakdown_values, firsts, place, source_of
 from services.query.analysis.retention.plan import Plan
-from services.query.resources import Query
 
 Values: TypeAlias = tuple[str | None, ...]
 

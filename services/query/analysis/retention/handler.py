@@ -7,9 +7,10 @@ from datetime import datetime
 from contracts.analysis import ActorsPage, Group
 from contracts.errors import InvalidRequest
 from contracts.retention import RetentionActorsRequest, RetentionRequest
-from services.kit import timerange
+from services.kit import cursor, timerange
+from services.kit.cursor import Cursor
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
@@ -20,9 +21,8 @@ from services.query.analysis.retention.groups import Groups, ranked
 from services.query.analysis.retention.plan import Plan, planned, series_of
 from services.query.analysis.source import tables_of
 from services.query.analysis.subject import subject_of
-from services.query.cursor import Cursor
 from services.query.frame import Frame, depends_on_clock
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 _WHOLE = Groups((), folded=False)
 

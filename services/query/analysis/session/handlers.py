@@ -7,16 +7,16 @@ from datetime import datetime
 from contracts.analysis import ActorsPage, Group
 from contracts.errors import InvalidRequest
 from contracts.session import SessionActorsRequest, SessionListRequest, SessionRequest, SessionResult
-from services.kit import timerange
+from services.kit import cursor, timerange
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.listing import actors_page
 from services.query.analysis.nested import under
 from services.query.analysis.session.answers import groups_of, table_of
 from services.query.analysis.session.plan import Plan, settle
 from services.query.analysis.session.statements import figures_sql, rows_sql, selected
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def session(resources: Resources, request: SessionRequest, context: RequestContext) -> Answer:

@@ -7,17 +7,17 @@ from typing import Any, TypeAlias
 
 from contracts.errors import InvalidRequest
 from contracts.session import ListedSession, SessionListPage, SessionListRequest
-from services.kit import sql
+from services.kit import cursor, sql
+from services.kit.cursor import Cursor
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis.delivery import Table, delivered
 from services.query.analysis.listing import named
 from services.query.analysis.nested import under
 from services.query.analysis.session.handlers import condition_of
 from services.query.analysis.session.plan import Plan, settle
 from services.query.analysis.session.statements import list_sql, moment, pages_sql, rows_sql
-from services.query.cursor import Cursor
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 Row: TypeAlias = tuple[int, Any, int, int, int]
 """What sessions are sorted by, key of the actor, start, end, events."""

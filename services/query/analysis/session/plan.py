@@ -11,14 +11,14 @@ from contracts.common import TableName, expand_tables
 from contracts.errors import InvalidRequest
 from contracts.predicates import Predicate
 from contracts.session import SessionRequest
+from services.kit.cursor import Cursor
 from services.kit.predicates import check_predicate
 from services.kit.service import RequestContext
+from services.kit.sessions import Limits
 from services.query.analysis import buckets
 from services.query.analysis.breakdown import check_part
-from services.query.analysis.sessionise import Limits
 from services.query.analysis.source import asked_of_all
 from services.query.analysis.subject import POINTER, Subject, subject_of
-from services.query.cursor import Cursor
 from services.query.frame import Frame, depends_on_clock
 from services.query.resources import Resources
 

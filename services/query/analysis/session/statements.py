@@ -11,6 +11,7 @@ from contracts.analysis import BreakdownPart, Group, Series
 from contracts.common import TableName
 from services.kit import sql
 from services.kit.predicates import Scope, compile_field
+from services.kit.sessions import split
 from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
 from services.query.analysis.bucketing import bucket_of
@@ -67,11 +68,11 @@ def rows_sql(plan: Plan) -> str:
     columns = "actor, one.1 AS start, one.2 AS end, one.3 AS size"
     if not payload:
         found = sessionise.gathered(_source(plan, plan.tables, {}).sql(), "ts")
-        items = ", ".join(sessionise.split("found", plan.limits))
+        items = ", ".join(split("found", plan.limits))
         each = f"SELECT actor, arrayJoin(sessions) AS one FROM (SELECT actor, {items} FROM ({found}))"
         return f"SELECT {columns} FROM ({each})"
     found = sessionise.arranged(_source(plan, plan.tables, {**ORDER, **payload}).sql(), list(payload))
-    items = ", ".join(sessionise.split("found", plan.limits))
+    items = ", ".join(split("found", plan.limits))
     assert plan.request.breakdown is not None
     values = [_each_value(part, index) for index, part in enumerate(plan.request.breakdown.by)]
     names = ", ".join(f"pair.{index + 2} AS g{index}" for index in range(plan.parts))

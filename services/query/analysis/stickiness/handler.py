@@ -11,8 +11,9 @@ import msgspec
 from contracts.analysis import LETTERS, Group
 from contracts.errors import InvalidRequest
 from contracts.stickiness import StickinessActorsRequest, StickinessLine, StickinessRequest, StickinessResult
+from services.kit import cursor
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis.activity.groups import chosen, ranked
 from services.query.analysis.activity.plan import FIRST, Plan, Span, check_size, settle
 from services.query.analysis.delivery import actors_table, delivered
@@ -22,7 +23,7 @@ from services.query.analysis.nested import under
 from services.query.analysis.stickiness.answer import counts_of, table_of
 from services.query.analysis.stickiness.spans import compared
 from services.query.analysis.stickiness.statements import actors_sql, counts_sql
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def stickiness(resources: Resources, request: StickinessRequest, context: RequestContext) -> Answer:

@@ -9,9 +9,9 @@ from datetime import datetime
 from contracts.analysis import LETTERS
 from contracts.errors import InvalidRequest
 from contracts.trends import TrendsActorsRequest
-from services.kit import timerange
+from services.kit import cursor, timerange
 from services.kit.service import Answer, RequestContext
-from services.query import cursor
+from services.kit.statements import Query
 from services.query.analysis import buckets
 from services.query.analysis.delivery import actors_table, delivered
 from services.query.analysis.groups import Groups, values_of
@@ -22,7 +22,7 @@ from services.query.analysis.trends.handler import kept_groups
 from services.query.analysis.trends.line import FIRST, Line
 from services.query.analysis.trends.periods import Period
 from services.query.analysis.trends.plan import Plan, settle
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 
 async def trends_actors(resources: Resources, request: TrendsActorsRequest, context: RequestContext) -> Answer:

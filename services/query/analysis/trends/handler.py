@@ -9,6 +9,7 @@ from contracts.analysis import Breakdown
 from contracts.errors import LimitExceeded
 from contracts.trends import TrendsRequest
 from services.kit.service import Answer, RequestContext
+from services.kit.statements import Query
 from services.query.analysis.delivery import delivered
 from services.query.analysis.groups import Groups, Values
 from services.query.analysis.trends import numbers, statements
@@ -17,7 +18,7 @@ from services.query.analysis.trends.line import Line
 from services.query.analysis.trends.numbers import ByGroup
 from services.query.analysis.trends.periods import Period
 from services.query.analysis.trends.plan import Plan, settle
-from services.query.resources import Query, Resources
+from services.query.resources import Resources
 
 MAX_VALUES: Final = 500_000
 MAX_VALUE_BYTES: Final = 4 * 1024 * 1024

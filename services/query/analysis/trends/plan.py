@@ -8,6 +8,7 @@ from datetime import datetime
 from contracts.caching import CachePolicy
 from contracts.common import TableName
 from contracts.trends import TrendSeries, TrendsRequest
+from services.kit.cursor import Cursor
 from services.kit.service import RequestContext
 from services.query.analysis.source import asked_of_all, tables_of
 from services.query.analysis.subject import Subject, subject_of
@@ -16,7 +17,6 @@ from services.query.analysis.trends.checks import check
 from services.query.analysis.trends.formula import Expression
 from services.query.analysis.trends.line import Line
 from services.query.analysis.trends.periods import Period
-from services.query.cursor import Cursor
 from services.query.frame import Frame, depends_on_clock
 from services.query.resources import Resources
 
