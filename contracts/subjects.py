@@ -29,3 +29,12 @@ def ingested(workspace: UUID) -> str:
 def dead_letter(stream: str, consumer: str) -> str:
     """Return the subject for messages a consumer gave up on."""
     return f"cdp.dlq.{stream}.{consumer}"
+
+
+def about(workspace: UUID, profile: UUID) -> tuple[str, ...]:
+    """Return patterns of the subjects of all durable events about one profile, which ends each of them."""
+    return (
+        f"cdp.evt.v1.profiles.changed.{workspace}.{profile}",
+        f"cdp.evt.v1.traits.changed.{workspace}.*.{profile}",
+        f"cdp.evt.v1.segments.*.{workspace}.*.{profile}",
+    )

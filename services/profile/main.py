@@ -14,6 +14,8 @@ from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.profile.bus import Bus
+from services.profile.privacy.carrying import Carrier
+from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
 from services.profile.resources import Resources
 from services.profile.workspaces import Workspaces
@@ -31,13 +33,18 @@ def build(settings: Settings) -> Service:
         bus=bus,
         workspaces=Workspaces(bus),
     )
+    carrier = Carrier(resources)
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
+        "delete": partial(delete, carrier),
+        "suppress": partial(suppress, carrier),
+        "deletion_get": deletion_get,
+        "deletions_list": deletions_list,
     }
     return Service(
         name="profile",
         handlers={name: partial(handler, resources) for name, handler in handlers.items()},
-        lifespan=partial(_stores, resources),
+        lifespan=partial(_stores, resources, carrier),
         checks={
             "clickhouse": resources.clickhouse.ping,
             "postgres": resources.postgres.ping,
@@ -47,13 +54,14 @@ def build(settings: Settings) -> Service:
 
 
 @asynccontextmanager
-async def _stores(resources: Resources) -> AsyncIterator[None]:
+async def _stores(resources: Resources, carrier: Carrier) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
     await resources.bus.start()
     await resources.workspaces.start()
     try:
-        yield
+        async with carrier.running():
+            yield
     finally:
         await resources.bus.close()
         await resources.clickhouse.close()

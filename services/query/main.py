@@ -25,6 +25,7 @@ from services.query.analysis.trends.handler import trends
 from services.query.catalog import catalog
 from services.query.engine_gate import EngineGate
 from services.query.events import events
+from services.query.forget import forget
 from services.query.resources import Resources
 from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
@@ -68,6 +69,7 @@ def build(settings: Settings) -> Service:
         "sql": sql,
         "sql_cancel": sql_cancel,
         "sql_schema": sql_schema,
+        "forget": forget,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
     }
@@ -82,6 +84,7 @@ def build(settings: Settings) -> Service:
             "event_tables": resources.schema.passed,
             "engine": resources.engine.passed,
         },
+        optional={"custom_sql": resources.sql.check} if resources.sql.is_set_up else {},
     )
 
 

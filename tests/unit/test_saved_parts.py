@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from contracts.errors import FieldError, InvalidRequest
 from contracts.operations import OPERATIONS
 from contracts.queries import QueriesList, QueryVersions
-from services.kit import cursor
+from services.kit import cursor, paging
+from services.kit.paging import Place
 from services.query.analysis.nested import under
-from services.query.saved import kinds, paging, texts
+from services.query.saved import kinds, texts
 from services.query.saved.list_sources import SOURCES
-from services.query.saved.paging import Place
 
 _WORKSPACE, _ID = uuid4(), uuid4()
 _REQUEST = QueriesList()

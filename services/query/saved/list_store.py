@@ -13,8 +13,8 @@ from contracts.base import decode, encode
 from contracts.common import Actor, Facts
 from contracts.errors import NotFound
 from contracts.lists import ActorList, ListCreate, ListsList, ListSource
+from services.kit.paging import Place
 from services.kit.postgres import Postgres
-from services.query.saved.paging import Place
 from services.query.saved.texts import fold, haystack, sort_key
 
 _COPY_SECONDS: Final = 30.0
@@ -45,6 +45,18 @@ WHERE list_id = $1 AND position < (SELECT min(position) FROM query.list_actors W
 _LEFT: Final = """
 SELECT id FROM query.lists WHERE state = 'deleted' OR (state = 'building' AND created_at < now() - interval '1 day')
 """
+
+_FORGET: Final = """
+WITH forgotten AS (
+    DELETE FROM query.list_actors a USING query.lists l
+    WHERE l.workspace_id = $1 AND a.list_id = l.id AND (a.kind, a.id) IN (SELECT * FROM unnest($2::text[], $3::bytea[]))
+    RETURNING a.list_id
+), counted AS (SELECT list_id, count(*)::integer AS entries FROM forgotten GROUP BY list_id),
+shrunk AS (UPDATE query.lists l SET size = greatest(size - entries, 0) FROM counted WHERE l.id = counted.list_id)
+SELECT coalesce(sum(entries), 0)::integer AS entries FROM counted
+"""
+_FORGET_SECONDS: Final = 60.0
+"""Entries have no index by actor: a million of them are read."""
 
 
 async def begin(postgres: Postgres, workspace: UUID, request: ListCreate, author: str) -> UUID:
@@ -123,6 +135,15 @@ async def delete(postgres: Postgres, workspace: UUID, id: UUID) -> ActorList:
         NotFound: as `get`.
     """
     return _shown(await postgres.fetchrow(_DELETE, workspace, id))
+
+
+async def forget(postgres: Postgres, workspace: UUID, actors: Iterable[Actor]) -> int:
+    """Take actors out of every list of a workspace; return how many entries there were."""
+    named = [(actor.kind, actor.id.encode()) for actor in actors]
+    kinds, ids = [kind for kind, _ in named], [id_ for _, id_ in named]
+    async with postgres.connection() as connection:
+        entries: int = await connection.fetchval(_FORGET, workspace, kinds, ids, timeout=_FORGET_SECONDS)
+    return entries
 
 
 async def remove(postgres: Postgres, id: UUID) -> None:

@@ -10,11 +10,12 @@ from contracts.analysis import ActorsPage
 from contracts.common import Facts
 from contracts.errors import LimitExceeded
 from contracts.lists import ActorList, ListActors, ListCreate, ListDelete, ListGet, ListsList, ListsPage
+from services.kit import paging
+from services.kit.paging import Place
 from services.kit.service import RequestContext
 from services.query.resources import Resources
-from services.query.saved import list_store, paging
+from services.query.saved import list_store
 from services.query.saved.list_sources import pages, request_for
-from services.query.saved.paging import Place
 from services.query.saved.run import Handlers
 from services.query.saved.texts import check_label, check_text, sort_key
 

@@ -21,11 +21,12 @@ from contracts.queries import (
     SavedQuery,
 )
 from contracts.versioned import IfMatch
+from services.kit import paging
+from services.kit.paging import Place
 from services.kit.service import Answer, RequestContext
 from services.query.resources import Resources
-from services.query.saved import paging, store
+from services.query.saved import store
 from services.query.saved.kinds import analysis, check_definition
-from services.query.saved.paging import Place
 from services.query.saved.run import cache_tag
 from services.query.saved.texts import check_label, check_text, sort_key
 

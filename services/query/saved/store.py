@@ -18,8 +18,8 @@ from contracts.queries import (
     QueryVersionSummary,
     SavedQuery,
 )
+from services.kit.paging import Place
 from services.kit.postgres import Postgres
-from services.query.saved.paging import Place
 from services.query.saved.texts import fold, haystack, sort_key
 
 Known: TypeAlias = tuple[int, ...] | Literal["*"]

@@ -4,9 +4,11 @@ CREATE TABLE IF NOT EXISTS profile.deletions (
     id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL,
     actor_keys bigint[] NOT NULL,
+    profiles uuid[] NOT NULL, -- hashes, too
+    actors text, -- JSON, [[kind, id], …]: only until every store is done
     requested_at timestamptz NOT NULL DEFAULT now(),
     requested_by text NOT NULL,
-    stores text NOT NULL, -- JSON: store -> state
+    done text[] NOT NULL DEFAULT '{}', -- the stores that are
     completed_at timestamptz
 );
 CREATE INDEX IF NOT EXISTS deletions_by_age ON profile.deletions (workspace_id, requested_at DESC, id DESC);
@@ -16,7 +18,7 @@ CREATE INDEX IF NOT EXISTS deletions_open ON profile.deletions (requested_at) WH
 CREATE TABLE IF NOT EXISTS profile.suppressions (
     workspace_id uuid NOT NULL,
     actor_key bigint NOT NULL,
-    deletion_id uuid NOT NULL,
+    deletion_id uuid NOT NULL REFERENCES profile.deletions (id),
     suppressed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (workspace_id, actor_key)
 );

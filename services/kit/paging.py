@@ -1,4 +1,4 @@
-"""Where a page of saved things ends: the key they are sorted by, then the id."""
+"""Where a page of listed things ends: the key they are sorted by, then the id."""
 
 from __future__ import annotations
 

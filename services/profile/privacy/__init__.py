@@ -1,0 +1,1 @@
+"""Forgetting people, in every store this project owns."""

@@ -1,0 +1,86 @@
+"""SQL that takes people out of ClickHouse, by their keys. Pure; repeating a statement does no harm."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
+from uuid import UUID
+
+from contracts.common import TABLES, TableName
+from services.kit import sql
+from services.kit.event_schema import DATABASE, expected
+from services.kit.identity import Blocked, own_key
+
+_DEVICE: Final = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
+"""The key of a row's anonymous id, whoever the row belongs to."""
+KEYED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "identity_links": ("anonymous_key", "user_key"),
+        "identity_merges": ("loser_key", "winner_key"),
+        "profile_traits": ("actor_key",),
+    }
+)
+"""Tables of ours with the columns that hold keys of people."""
+
+
+def unnamed(table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
+    """Return a statement that writes again, without their anonymous id, the rows that belong to others and name one of
+    these anonymous ids: a device that two people used. The rows they replace go with `erased`."""
+    columns = [column.name for column in expected(table).columns.values() if not column.expression]
+    values = ", ".join("'' AS anonymous_id" if name == "anonymous_id" else name for name in columns)
+    # The source is named apart: an alias of the same name would hide the column from the condition.
+    condition = f"{_named(keys)} AND NOT {_belongs(keys, blocked)}"
+    rows = f"SELECT * FROM {DATABASE}.events_{table} WHERE workspace_id = {sql.uuid(workspace)} AND {condition}"
+    return f"INSERT INTO {DATABASE}.events_{table} ({', '.join(columns)}) SELECT {values} FROM ({rows})"
+
+
+def erased(
+    table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None, *, cluster: str = ""
+) -> str:
+    """Return a statement that removes the rows of these people, and those that name their anonymous ids."""
+    condition = f"({_belongs(keys, blocked)} OR {_named(keys)})"
+    return _delete(f"events_{table}", f"workspace_id = {sql.uuid(workspace)} AND {condition}", cluster)
+
+
+def found(table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
+    """Return a statement that counts the rows that `erased` would remove."""
+    condition = f"({_belongs(keys, blocked)} OR {_named(keys)})"
+    return f"SELECT count() FROM {DATABASE}.events_{table} WHERE workspace_id = {sql.uuid(workspace)} AND {condition}"
+
+
+def forgotten(table: str, workspace: UUID, keys: Collection[int], *, cluster: str = "") -> str:
+    """Return a statement that removes the rows with one of these keys from one of the tables of `KEYED`."""
+    listed = _list(keys)
+    condition = " OR ".join(f"{column} IN {listed}" for column in KEYED[table])
+    return _delete(table, f"workspace_id = {sql.uuid(workspace)} AND ({condition})", cluster)
+
+
+def statements(workspace: UUID, keys: Collection[int], blocked: Blocked | None, *, cluster: str = "") -> list[str]:
+    """Return all that has to run, in order, to take people out of ClickHouse."""
+    done = [statement for table in TABLES for statement in _of_table(table, workspace, keys, blocked, cluster)]
+    return done + [forgotten(table, workspace, keys, cluster=cluster) for table in KEYED]
+
+
+def _of_table(
+    table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None, cluster: str
+) -> tuple[str, str]:
+    return (unnamed(table, workspace, keys, blocked), erased(table, workspace, keys, blocked, cluster=cluster))
+
+
+def _belongs(keys: Collection[int], blocked: Blocked | None) -> str:
+    return f"{own_key(blocked)} IN {_list(keys)}"
+
+
+def _named(keys: Collection[int]) -> str:
+    return f"(anonymous_id != '' AND {_DEVICE} IN {_list(keys)})"
+
+
+def _list(keys: Collection[int]) -> str:
+    return f"({', '.join(f'toUInt64({key})' for key in sorted(keys))})"
+
+
+def _delete(table: str, condition: str, cluster: str) -> str:
+    name = f"{table}_local" if cluster else table
+    on_cluster = f" ON CLUSTER {sql.identifier(cluster)}" if cluster else ""
+    return f"DELETE FROM {DATABASE}.{name}{on_cluster} WHERE {condition}"
