@@ -1,8 +1,9 @@
-"""The operation `profile.get`."""
+"""The operation `profile.get`, and how the others find the profile a request names."""
 
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 from contracts.errors import Conflict, NotFound
 from contracts.profiles import Profile, ProfileGet
@@ -17,16 +18,25 @@ async def get(resources: Resources, request: ProfileGet, context: RequestContext
     """Return one profile.
 
     Raises:
+        As `one`.
+    """
+    return await one(resources, context.workspace, request.id)
+
+
+async def one(resources: Resources, workspace: UUID, reference: str, pointer: str = "/id") -> Profile:
+    """Return the profile that a reference means; `pointer` is where the request has it.
+
+    Raises:
         InvalidRequest: not a reference.
         NotFound: nobody in this workspace has the id.
         Conflict: several profiles have it; names them.
     """
-    wanted = references.parse(context.workspace, request.id, resources.external_ids)
-    found = await store.find(resources.postgres, context.workspace, wanted, _SHOWN + 1)
+    wanted = references.parse(workspace, reference, resources.external_ids, pointer)
+    found = await store.find(resources.postgres, workspace, wanted, _SHOWN + 1)
     if not found:
-        raise NotFound(f"there is no profile {request.id!r} in this workspace")
+        raise NotFound(f"there is no profile {reference!r} in this workspace")
     if len(found) > 1:
         ids = ", ".join(str(profile.id) for profile in found[:_SHOWN])
         more = " and more" if len(found) > _SHOWN else ""
-        raise Conflict(f"{request.id!r} is in several profiles: {ids}{more}")
+        raise Conflict(f"{reference!r} is in several profiles: {ids}{more}")
     return found[0]
