@@ -7,13 +7,14 @@ import secrets
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import Any
 
 import msgspec
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
+from msgspec import inspect
 
 from contracts.base import decode, decode_request, encode, invalid
 from contracts.errors import FieldError, InvalidRequest, TooLarge, UnsupportedMediaType
@@ -99,17 +100,24 @@ def decode_parameters(
     operation: Operation, path: Mapping[str, str], query: Iterable[tuple[str, str]], if_match: str | None = None
 ) -> Any:
     """Return the request that path and query parameters spell (their values are text: numbers and booleans too), and
-    the header `if_match`, for an operation that takes one.
+    the header `if_match`, for an operation that takes one. A parameter that is a list is given once for each element.
 
     Raises:
         InvalidRequest: a parameter is unknown, repeated, or not of its type.
     """
+    members: dict[str, Any] = {}
+    lists = _lists(operation.request)
     given = [*path.items(), *query]
-    repeated = [name for name, times in Counter(name for name, _ in given).items() if times > 1]
+    counted = Counter(name for name, _ in given)
+    repeated = [name for name, times in counted.items() if times > 1 and name not in lists]
     if repeated:
         errors = tuple(FieldError(pointer=f"/{name}", message="given more than once") for name in repeated)
         raise InvalidRequest("the request is not valid", errors=errors)
-    members: dict[str, Any] = dict(given)
+    for name, value in given:
+        if name in lists and (counted[name] > 1 or not lists[name]):
+            members.setdefault(name, []).append(value)
+        else:
+            members[name] = value
     if operation.conditional:
         _refuse(members, (IF_MATCH,))
         members[IF_MATCH] = versions(if_match)
@@ -117,6 +125,18 @@ def decode_parameters(
         return msgspec.convert(members, operation.request, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+
+
+@cache
+def _lists(request: Any) -> Mapping[str, bool]:
+    """Return the fields of a request that may be lists, and whether they may be a single value as well."""
+    found = {}
+    for field in msgspec.structs.fields(request):
+        kind = inspect.type_info(field.type)
+        kinds = [one for one in getattr(kind, "types", (kind,)) if not isinstance(one, inspect.NoneType)]
+        if any(isinstance(one, inspect.VarTupleType) for one in kinds):
+            found[field.encode_name] = len(kinds) > 1
+    return found
 
 
 def decode_body(operation: Operation, path: Mapping[str, str], if_match: str | None, body: bytes) -> Any:

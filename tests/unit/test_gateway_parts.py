@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from contracts.base import Message
@@ -83,6 +85,8 @@ class Sought(Message, frozen=True, kw_only=True):
     id: str
     limit: int = 10
     deep: bool = False
+    names: tuple[str, ...] = ()
+    kind: Literal["all"] | tuple[int, ...] = "all"
 
 
 OPERATION = Operation(
@@ -95,9 +99,17 @@ def test_parameters_of_path_and_query_become_the_request() -> None:
     assert found == Sought(id="7", limit=5, deep=True)
 
 
+def test_a_list_is_a_parameter_given_once_for_each_element() -> None:
+    found = decode_parameters(OPERATION, {"id": "7"}, [("names", "a,b"), ("kind", "all")])
+    assert found == Sought(id="7", names=("a,b",))
+    found = decode_parameters(OPERATION, {"id": "7"}, [("names", "a"), ("kind", "1"), ("names", "b"), ("kind", "2")])
+    assert found == Sought(id="7", names=("a", "b"), kind=(1, 2))
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
+        ([("kind", "some")], "/kind"),
         ([("limit", "five")], "/limit"),
         ([("limit", "1"), ("limit", "2")], "/limit"),
         ([("id", "8")], "/id"),
