@@ -18,6 +18,8 @@ def settings() -> None:
         current = load(environment.given())
     for name, default, text in describe():
         value = str(getattr(current, name.removeprefix(PREFIX).lower()))
+        if value and name.endswith(("_SECRET", "_LOGIN")):
+            value = "***"
         click.echo(click.style(name, bold=True) + f"  {text}")
         click.echo(f"    default {default or '(empty)'}" + (f", now {_safe(value)}" if value != default else ""))
 

@@ -26,16 +26,18 @@ _CHECK_SECONDS = 0.25
 
 
 class Dependency(Message, frozen=True, kw_only=True):
-    """State of one thing a replica needs. `problem` is a word for the reader of `/ready`; the log has more."""
+    """State of one thing a replica uses. `problem` is a word for the reader of `/ready`; the log has more. `needed`:
+    the replica is not ready without it."""
 
     name: str
     ready: bool
     elapsed_ms: float
+    needed: bool = True
     problem: str | None = None
 
 
 class ReplicaHealth(Message, frozen=True, kw_only=True):
-    """State of one process. `ready`: all its dependencies are."""
+    """State of one process. `ready`: all the dependencies it needs are."""
 
     service: str
     instance: str
@@ -52,9 +54,14 @@ class ReplicaMetrics(Message, frozen=True, kw_only=True):
     text: str
 
 
-async def check_dependencies(checks: Mapping[str, Check]) -> tuple[Dependency, ...]:
-    """Run all checks at once, each for at most 250 ms."""
-    return tuple(await asyncio.gather(*(_check(name, check) for name, check in checks.items())))
+async def check_dependencies(checks: Mapping[str, Check], optional: Mapping[str, Check] = {}) -> tuple[Dependency, ...]:
+    """Run all checks at once, each for at most 250 ms. `optional`: of what is not needed."""
+    return tuple(
+        await asyncio.gather(
+            *(_check(name, check, True) for name, check in checks.items()),
+            *(_check(name, check, False) for name, check in optional.items()),
+        )
+    )
 
 
 async def round_trip(connection: Client) -> float:
@@ -65,7 +72,7 @@ async def round_trip(connection: Client) -> float:
     return await asyncio.shield(task)
 
 
-async def _check(name: str, check: Check) -> Dependency:
+async def _check(name: str, check: Check, needed: bool) -> Dependency:
     loop = asyncio.get_running_loop()
     started = loop.time()
     problem: str | None = None
@@ -78,7 +85,7 @@ async def _check(name: str, check: Check) -> Dependency:
         problem = type(error).__name__
         log(logging.DEBUG, "dependency is not ready", error=error, dependency=name)
     elapsed = round((loop.time() - started) * 1000, 2)
-    return Dependency(name=name, ready=problem is None, elapsed_ms=elapsed, problem=problem)
+    return Dependency(name=name, ready=problem is None, elapsed_ms=elapsed, needed=needed, problem=problem)
 
 
 _Report = TypeVar("_Report", ReplicaHealth, ReplicaMetrics)
@@ -87,10 +94,18 @@ _Report = TypeVar("_Report", ReplicaHealth, ReplicaMetrics)
 class Reporter:
     """Answers for this process on the two control subjects."""
 
-    def __init__(self, service: str, instance: str, checks: Mapping[str, Check], metrics: Metrics):
+    def __init__(
+        self,
+        service: str,
+        instance: str,
+        checks: Mapping[str, Check],
+        metrics: Metrics,
+        optional: Mapping[str, Check] = {},
+    ):
         self._service = service
         self._instance = instance
         self._checks = dict(checks)
+        self._optional = dict(optional)
         self._metrics = metrics
         self._started = datetime.now(UTC)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -115,11 +130,11 @@ class Reporter:
         await connection.subscribe(METRICS, cb=answer_metrics)
 
     async def _report(self, connection: Client, inbox: str, checks: Mapping[str, Check]) -> None:
-        dependencies = await check_dependencies(checks)
+        dependencies = await check_dependencies(checks, self._optional)
         health = ReplicaHealth(
             service=self._service,
             instance=self._instance,
-            ready=all(dependency.ready for dependency in dependencies),
+            ready=all(dependency.ready for dependency in dependencies if dependency.needed),
             started=self._started,
             dependencies=dependencies,
         )

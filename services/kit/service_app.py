@@ -44,7 +44,7 @@ class ServiceApp:
         self.instance = instance
         self.metrics = Metrics()
         self.calls = Calls(service, settings, self.metrics, instance)
-        self.reporter = Reporter(service.name, instance, service.checks, self.metrics)
+        self.reporter = Reporter(service.name, instance, service.checks, self.metrics, service.optional)
         self.micro = MicroService(service, instance, self.calls.stats)
         self._beat: asyncio.Task[None] | None = None
         self._stopping = False

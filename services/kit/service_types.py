@@ -89,12 +89,15 @@ class Service:
         handlers: Mapping[str, Handler],
         lifespan: Lifespan | None = None,
         checks: Mapping[str, Check] | None = None,
+        optional: Mapping[str, Check] | None = None,
         operations: tuple[Operation, ...] | None = None,
     ):
         self.name = name
         self.handlers = dict(handlers)
         self.lifespan = lifespan
         self.checks = dict(checks or {})
+        self.optional = dict(optional or {})
+        """Checks of what some answers need, and the service as a whole does not."""
         self.operations = of_service(name) if operations is None else operations
         wanted = {operation.name for operation in self.operations}
         if wanted != self.handlers.keys():

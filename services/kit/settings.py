@@ -40,6 +40,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_sql_url: Annotated[
         str, _help("The same ClickHouse as the read-only user of custom SQL (docs/sql.md); empty: no custom SQL")
     ] = ""
+    clickhouse_sql_admin_url: Annotated[
+        str, _help("The same ClickHouse as one who makes a user of custom SQL for each workspace, in place of that one")
+    ] = ""
+    clickhouse_sql_secret: Annotated[
+        str, _help("What the passwords of these users are derived from, 32 characters or more", pattern="^(.{32,})?$")
+    ] = ""
     clickhouse_cluster: Annotated[str, _help("Cluster name for ON CLUSTER; empty: one node")] = ""
     clickhouse_dictionary_login: Annotated[
         str, _help("user:password with which ClickHouse reads its own identity tables; empty: default without one")

@@ -177,7 +177,9 @@ async def test_the_engine_s_user_holds_alone(field_: Range) -> None:
     foreign = (b"CANARY-OTHER", b"CANARY-FILE")
     for statement in field_.statements(sample=300, seed=4):
         for text in (statement, statement.replace("FROM events_", "FROM cdp.events_")):
-            opened = field_.resources.sql.stream(text, FORMAT, settings=settings, query_id=uuid.uuid4().hex, timeout=15)
+            opened = field_.resources.sql.stream(
+                text, FORMAT, workspace=field_.workspace, settings=settings, query_id=uuid.uuid4().hex, timeout=15
+            )
             try:
                 async with opened as stream:
                     body = b"".join([chunk async for chunk in stream])
@@ -191,6 +193,8 @@ async def test_the_filter_of_the_tenant_holds_beneath_a_statement_without_one(fi
     settings = settings_of(limits(field_.resources.settings), field_.workspace, "UTC", 5, 100)
     for table in ("track", "identify", "page", "group"):
         text = f"SELECT count(), uniqExact(workspace_id), any(user_id) FROM cdp.events_{table}"
-        opened = field_.resources.sql.stream(text, "TSV", settings=settings, query_id=uuid.uuid4().hex, timeout=15)
+        opened = field_.resources.sql.stream(
+            text, "TSV", workspace=field_.workspace, settings=settings, query_id=uuid.uuid4().hex, timeout=15
+        )
         async with opened as stream:
             assert b"".join([chunk async for chunk in stream]) == b"1\t1\tCANARY-OWN\n"

@@ -10,7 +10,12 @@ import pytest
 from services.kit import sql
 from services.kit.clickhouse import ClickHouse, ClickHouseError
 from services.kit.settings import Settings
-from services.query.sql.access import grant_statements, revoke_statements
+from services.query.sql.access import (
+    revoke_shared_statements,
+    revoke_statements,
+    shared_statements,
+    user_statements,
+)
 from services.query.sql.check import TABLE_FUNCTIONS
 from services.query.sql.functions import (
     ANY_CASE,
@@ -84,6 +89,12 @@ async def test_no_allowed_function_is_a_table_function_that_reaches_out(clickhou
 
 async def test_the_statements_of_a_workspace_s_user_are_the_engine_s_language(clickhouse: ClickHouse) -> None:
     workspace = uuid.uuid4()
-    statements = grant_statements(workspace, "it's", {"max_execution_time": 30}, {"queries": 9, "execution_time": 60})
-    for statement in [*statements, *revoke_statements(workspace)]:
-        assert await names(clickhouse, f"SELECT formatQuerySingleLine({sql.string(statement)})")
+    for cluster in ("", "main"):
+        statements = [
+            *shared_statements(("cdp",), cluster=cluster),
+            *user_statements(workspace, "it's", {"max_memory_usage": 30}, 900, cluster=cluster),
+            *revoke_statements(workspace, cluster=cluster),
+            *revoke_shared_statements(cluster=cluster),
+        ]
+        for statement in statements:
+            assert await names(clickhouse, f"SELECT formatQuerySingleLine({sql.string(statement)})")

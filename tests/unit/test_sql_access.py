@@ -1,59 +1,111 @@
-"""The user of a workspace on a ClickHouse server, as text, and which servers are trusted with one."""
+"""The users of custom SQL on a ClickHouse server, as text, and which servers are trusted with them."""
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
-from services.query.sql.access import grant_statements, revoke_statements, user_of, version_problem
+from services.query.sql.access import (
+    OWN_ROWS,
+    SENT,
+    foreign_rows,
+    password_of,
+    revoke_shared_statements,
+    revoke_statements,
+    shared_statements,
+    user_of,
+    user_statements,
+)
+from services.query.sql.version import version_problem
 
 WORKSPACE = UUID("11111111-2222-4333-8444-555555555555")
 USER = "cdp_sql_11111111222243338444555555555555"
-GRANTED = grant_statements(
-    WORKSPACE, "it's", {"max_execution_time": 30, "timeout_overflow_mode": "throw"}, {"queries": 9}
-)
+TABLES = [f"cdp.events_{table}" for table in ("track", "identify", "page", "group")]
+MADE = user_statements(WORKSPACE, "x", {"max_memory_usage": 7, "timeout_overflow_mode": "throw", "flag": True}, 900)
 
 
-def test_a_user_is_read_only_with_settings_it_cannot_change() -> None:
+def test_nothing_is_ever_replaced() -> None:
+    """A user made anew has another inner id, and no policy knows it."""
+    for cluster in ("", "main"):
+        statements = [
+            *shared_statements(("cdp",), cluster=cluster),
+            *user_statements(WORKSPACE, "x", {}, 9, cluster=cluster),
+        ]
+        assert not any("OR REPLACE" in statement for statement in statements)
+        for first, second in pairwise(statements):
+            if first.startswith("CREATE") and not first.startswith("CREATE ROLE"):
+                assert second == first.replace("CREATE", "ALTER", 1).replace("IF NOT EXISTS ", "", 1)
+
+
+def test_every_table_is_confined_before_anybody_may_read_it() -> None:
+    statements = shared_statements(("it`s",))
+    assert statements[0] == "CREATE ROLE IF NOT EXISTS cdp_sql"
+    for table in TABLES:
+        assert f"ALTER ROW POLICY cdp_sql_own ON {table} USING {OWN_ROWS} AS RESTRICTIVE TO cdp_sql" in statements
+        assert f"ALTER ROW POLICY cdp_sql_readers ON {table} USING 1 AS PERMISSIVE TO `cdp_sql`, `it\\`s`" in statements
+    assert [index for index, statement in enumerate(statements) if "GRANT" in statement] == [len(statements) - 1]
+
+
+def test_the_role_reads_the_columns_of_the_four_tables_and_the_identity_dictionary_alone() -> None:
+    grant = shared_statements(("cdp",))[-1]
+    assert grant.endswith(" TO cdp_sql WITH REPLACE OPTION")
+    assert re.findall(r" ON ([\w.]+)", grant) == [*TABLES, "cdp.identity"]
+    assert grant.count("SELECT(workspace_id, message_id, ") == len(TABLES)
+    assert grant.count("SELECT") == len(TABLES)
+    assert grant.count("dictGet") == 1
+    assert "version" not in grant
+
+
+def test_a_user_is_read_only_with_settings_it_cannot_change_but_for_three() -> None:
     assert user_of(WORKSPACE) == USER
-    assert GRANTED[0] == (
-        f"CREATE SETTINGS PROFILE OR REPLACE {USER} SETTINGS readonly = 1 CONST, max_execution_time = 30 CONST, "
-        "timeout_overflow_mode = 'throw' CONST"
-    )
-    assert GRANTED[1] == (
-        f"CREATE USER OR REPLACE {USER} IDENTIFIED WITH sha256_password BY 'it\\'s' DEFAULT DATABASE NONE "
-        f"SETTINGS PROFILE '{USER}'"
-    )
-    assert GRANTED[2] == f"CREATE QUOTA OR REPLACE {USER} FOR INTERVAL 1 hour MAX queries = 9 TO {USER}"
+    made, changed, granted = MADE
+    assert made.startswith(f"CREATE USER IF NOT EXISTS {USER} IDENTIFIED WITH sha256_hash BY '2d711642b726b044")
+    assert changed.startswith(f"ALTER USER {USER} IDENTIFIED WITH sha256_hash BY '2d711642b726b044")
+    assert granted == f"GRANT cdp_sql TO {USER} WITH REPLACE OPTION"
+    settings = made.partition(" SETTINGS ")[2].split(", ")
+    assert settings[0] == "readonly = 1 CONST"
+    assert {"max_memory_usage = 7 CONST", "timeout_overflow_mode = 'throw' CONST", "flag = 1 CONST"} <= set(settings)
+    changeable = [each.split()[0] for each in settings if not each.endswith(" CONST")]
+    assert changeable == list(SENT)
+    assert "max_execution_time = 900 MIN 1 MAX 900 CHANGEABLE_IN_READONLY" in settings
 
 
-def test_a_user_reads_its_rows_of_the_four_tables_and_the_identity_dictionary_alone() -> None:
-    grants = [statement for statement in GRANTED if statement.startswith("GRANT")]
-    assert [statement.rsplit(" ON ")[1] for statement in grants] == [
-        *(f"cdp.events_{table} TO {USER}" for table in ("track", "identify", "page", "group")),
-        f"cdp.identity TO {USER}",
-    ]
-    assert all(statement.startswith(("GRANT SELECT(", "GRANT dictGet ON ")) for statement in grants)
-    policies = [statement for statement in GRANTED if "ROW POLICY" in statement]
-    assert len(policies) == 4
-    for policy in policies:
-        assert policy.endswith(f"USING workspace_id = toUUID('{WORKSPACE}') AS PERMISSIVE TO {USER}")
-    for table in ("track", "identify", "page", "group"):
-        at = [index for index, statement in enumerate(GRANTED) if f"cdp.events_{table} " in statement]
-        assert "ROW POLICY" in GRANTED[at[0]]
-        assert "GRANT" in GRANTED[at[1]]
+def test_on_a_cluster_every_statement_runs_on_it_and_the_tables_behind_are_confined_too() -> None:
+    statements = [*shared_statements(("cdp",), cluster="it's"), *user_statements(WORKSPACE, "x", {}, 9, cluster="it's")]
+    assert all(" ON CLUSTER 'it\\'s'" in statement for statement in statements)
+    for table in TABLES:
+        assert any(
+            f"ALTER ROW POLICY cdp_sql_own ON CLUSTER 'it\\'s' ON {table}_local USING" in each for each in statements
+        )
+        assert f" ON {table}_local, " in statements[-4]
 
 
-def test_taking_a_user_away_takes_the_user_first() -> None:
-    gone = revoke_statements(WORKSPACE)
-    assert gone[0] == f"DROP USER IF EXISTS {USER}"
-    assert len(gone) == 7
+def test_passwords_differ_by_workspace_and_secret_and_stand_in_no_statement() -> None:
+    one, other = password_of(WORKSPACE, "a" * 32), password_of(WORKSPACE, "b" * 32)
+    assert len({one, other, password_of(UUID(int=7), "a" * 32)}) == 3
+    assert all(one not in statement for statement in user_statements(WORKSPACE, one, {}, 9))
+
+
+def test_rows_of_others_are_looked_for_in_every_table() -> None:
+    statement = foreign_rows(WORKSPACE)
+    assert [
+        table for table in TABLES if f"FROM {table} WHERE workspace_id != toUUID('{WORKSPACE}')" in statement
+    ] == TABLES
+
+
+def test_what_is_made_can_be_taken_away_grants_first() -> None:
+    assert revoke_statements(WORKSPACE) == [f"DROP USER IF EXISTS {USER}"]
+    gone = revoke_shared_statements()
+    assert gone[0] == "DROP ROLE IF EXISTS cdp_sql"
+    assert sum("DROP ROW POLICY" in statement for statement in gone) == 2 * len(TABLES)
 
 
 def test_names_of_settings_are_names() -> None:
     with pytest.raises(ValueError, match="no name of a setting"):
-        grant_statements(WORKSPACE, "x", {"max_threads = 1, readonly": 0}, {"queries": 1})
+        user_statements(WORKSPACE, "x", {"max_threads = 1, readonly": 0}, 9)
 
 
 @pytest.mark.parametrize("version", ["26.9.2.1", "26.3.27.4", "26.6.4.51", "26.7.7.1", "26.8.2.2", "27.1.1.1"])

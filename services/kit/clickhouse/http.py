@@ -73,8 +73,10 @@ def _progress(reply: aiohttp.ClientResponse) -> tuple[int, int]:
 class HttpInterface:
     """Requests with the login and database of the native URL."""
 
-    def __init__(self, url: str, http_url: str) -> None:
+    def __init__(self, url: str, http_url: str, *, bare: bool = False) -> None:
+        """`bare`: no setting is sent but those given, for a user who may change no other."""
         native = parse_dsn(url)
+        self._bare = bare
         self._url = URL(http_url)
         self._headers = {"X-ClickHouse-User": str(native.get("user", "default"))}
         if native.get("password"):
@@ -103,7 +105,8 @@ class HttpInterface:
         """
         assert self._session is not None, "start() first"
         deadline = asyncio.get_running_loop().time() + timeout
-        parameters = {name: str(value) for name, value in with_common(settings).items()}
+        sent = settings if self._bare else with_common(settings)
+        parameters = {name: str(value) for name, value in sent.items()}
         parameters |= {"database": self._database, "query_id": query_id, "default_format": format_}
         async with _until(deadline):
             reply = await self._session.post(

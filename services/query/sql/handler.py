@@ -48,6 +48,7 @@ _WIDE: Final = re.compile(rb"[0-9]{16}")
 class Run:
     """One statement that has passed the checks, and what it runs with."""
 
+    workspace: UUID
     text: str
     statement: str
     settings: dict[str, Any]
@@ -111,6 +112,7 @@ async def _checked(resources: Resources, request: SqlRequest, context: RequestCo
     settings = settings_of(bounds, context.workspace, timezone, seconds, rows + extra)
     query_id = name_of(context.workspace, request.query_id or uuid.uuid4())
     run = Run(
+        workspace=context.workspace,
         text=request.query,
         statement=f"EXPLAIN {written.sql}" if written.explained else written.sql,
         settings=settings,
@@ -121,7 +123,12 @@ async def _checked(resources: Resources, request: SqlRequest, context: RequestCo
     with _explained(run):
         for what, check in (("AST", check_ast), ("QUERY TREE", check_tree)):
             lines = await resources.sql.explain(
-                what, written.sql, settings=settings, query_id=f"{query_id}-{what[0]}", timeout=run.timeout
+                what,
+                written.sql,
+                workspace=context.workspace,
+                settings=settings,
+                query_id=f"{query_id}-{what[0]}",
+                timeout=run.timeout,
             )
             check(lines, written)
     return run
@@ -142,7 +149,12 @@ async def _page(resources: Resources, run: Run, limit: int) -> Answer:
     body = bytearray()
     with _explained(run):
         async with resources.sql.stream(
-            run.statement, _FORMATS["json"], settings=run.settings, query_id=run.query_id, timeout=run.timeout
+            run.statement,
+            _FORMATS["json"],
+            workspace=run.workspace,
+            settings=run.settings,
+            query_id=run.query_id,
+            timeout=run.timeout,
         ) as stream:
             async for chunk in stream:
                 body += chunk
@@ -171,7 +183,12 @@ async def _streamed(
     """Yield the result; `held` is left at its end."""
     format_ = _FORMATS[context.format]
     opened = resources.sql.stream(
-        run.statement, format_, settings=run.settings, query_id=run.query_id, timeout=run.timeout
+        run.statement,
+        format_,
+        workspace=run.workspace,
+        settings=run.settings,
+        query_id=run.query_id,
+        timeout=run.timeout,
     )
     async with held:
         with _explained(run):
