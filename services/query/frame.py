@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from contracts.caching import CachePolicy
 from contracts.common import Moment, TableName, Tables, TimeZone, WeekStart
 from contracts.predicates import AllElements, And, AnyElement, Not, Or, Predicate, WithinLast, WithinNext
 from contracts.workspace import Limits, WorkspaceSettings
-from services.kit import timerange
+from services.kit import timerange, times
 from services.kit.cost import NO_LIMITS
 from services.kit.identity import Blocked
 from services.kit.predicates import Scope
@@ -88,33 +88,28 @@ def settle(
     passed_on: datetime | None,
     fixed: tuple[datetime, str] | None = None,
 ) -> Frame:
-    """Resolve a request's times.
-
-    `fixed`: the clock and the time zone of the pages before. Else the clock is, in this order: the request's `as_of`,
-    the one a calling service passed on, the workspace's pinned clock, `now`. Without `to` the range ends at as_of.
+    """Resolve what a request takes for granted; its times as in `services.kit.times.settle`.
 
     Raises:
         InvalidRequest: a time or a zone that is none, or `to` before `from`.
     """
-    timezone = request.timezone or settings.timezone
-    if fixed is not None:
-        _, timezone = fixed
-    timerange.check_timezone(timezone, pointer="/timezone")
-    clock = passed_on or settings.clock or now
-    clock = clock.astimezone(UTC).replace(microsecond=clock.microsecond // 1000 * 1000)
-    as_of = clock
-    if fixed is not None:
-        as_of, _ = fixed
-    elif request.as_of is not None:
-        as_of = timerange.resolve_moment(request.as_of, as_of=clock, timezone=timezone, pointer="/as_of")
-    start, end = timerange.resolve_range(request.from_, request.to, timezone=timezone, as_of=as_of)
+    found = times.settle(
+        settings,
+        from_=request.from_,
+        to=request.to,
+        timezone=request.timezone,
+        as_of=request.as_of,
+        now=now,
+        passed_on=passed_on,
+        fixed=fixed,
+    )
     return Frame(
         workspace=workspace,
         tables=tables,
-        timezone=timezone,
-        as_of=as_of,
-        start=start,
-        end=end,
+        timezone=found.timezone,
+        as_of=found.as_of,
+        start=found.start,
+        end=found.end,
         pinned=settings.clock is not None or (request.as_of is not None and not timerange.is_relative(request.as_of)),
         week_start=week_start or settings.week_start,
         internal=settings.internal_users,
