@@ -62,15 +62,15 @@ def compiled(body: dict[str, Any], *, order: str, between: Span | None = None) -
     return rows.sql(limit=request.limit, between=between)
 
 
-async def fill(platform: Platform, rows: int) -> None:
-    """Insert the rows, a block at a time."""
+async def fill(platform: Platform, rows: int, workspace: UUID = WORKSPACE) -> None:
+    """Insert the rows of a workspace, a block at a time."""
     settings = platform.settings
     clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=1)
     await clickhouse.start()
     block = 100_000
     for start in range(0, rows, block):
         count = min(block, rows - start)
-        await clickhouse.execute(FILL.format(workspace=WORKSPACE, rows=rows, start=start, count=count), timeout=600)
+        await clickhouse.execute(FILL.format(workspace=workspace, rows=rows, start=start, count=count), timeout=600)
     await clickhouse.execute("OPTIMIZE TABLE cdp.events_track FINAL", timeout=600)
     await clickhouse.close()
 

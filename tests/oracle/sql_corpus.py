@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.oracle.sql_page import PAGE
+
 QUERIES = [
     "SELECT `table`, count(), uniqExact(actor) FROM events GROUP BY ALL ORDER BY ALL",
     "SELECT sum(properties.price.:Float64), count(properties.price), max(context.page.path) FROM events",
@@ -155,5 +157,19 @@ QUERIES = [
     "dense_rank() OVER (ORDER BY user_id) AS r, ntile(2) OVER (PARTITION BY 1 ORDER BY timestamp, "
     "message_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS t FROM events_track ORDER BY"
     " user_id, timestamp, message_id",
+    "WITH readers AS (SELECT user_id FROM events_page WHERE name = 'Home') SELECT event, count() FROM events_track "
+    "WHERE user_id IN readers GROUP BY event ORDER BY event",
+    "WITH seen AS (SELECT user_id AS who, anonymous_id FROM events_page UNION ALL SELECT 'u1', 'a1') SELECT event, "
+    "(user_id, anonymous_id) IN seen AS s, user_id NOT IN (SELECT who FROM seen) FROM events_track "
+    "ORDER BY timestamp, message_id",
+    "WITH buyers AS (SELECT DISTINCT user_id FROM events_track WHERE event = 'Order Completed'), "
+    "homes AS (SELECT user_id, count() AS n FROM events_page WHERE user_id IN buyers GROUP BY user_id) "
+    "SELECT user_id, n, user_id GLOBAL NOT IN buyers FROM homes ORDER BY user_id",
+    "WITH buyers AS (SELECT user_id FROM events_track WHERE event = 'Order Completed') "
+    "SELECT countIf(user_id IN buyers), countIf(user_id NOT IN (buyers)), "
+    "arrayMap(x -> x IN buyers, ['u1', 'zz']) FROM events_page",
+    "WITH ('Order Completed', 'Signed Up') AS names, ['u1', 'u2'] AS users SELECT event IN names, "
+    "user_id NOT IN users, count() FROM events_track GROUP BY ALL ORDER BY ALL",
+    PAGE,
 ]
 """Statements that end in one order: rows are compared as they come."""

@@ -148,6 +148,44 @@ def test_a_bare_name_on_the_right_side_of_in_is_refused_however_it_is_wrapped() 
     ).tables
 
 
+def test_the_name_of_a_cte_or_of_a_list_stands_on_the_right_side_of_in_where_it_can_mean_nothing_else() -> None:
+    for sql, written in {
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q": '1 IN (SELECT "q".z FROM __cte0 AS "q")',
+        "WITH q AS (SELECT 1 AS z) SELECT 1 NOT IN (q)": 'NOT (1 IN (SELECT "q".z FROM __cte0 AS "q"))',
+        "WITH q AS (SELECT 1 AS z, 2 AS y UNION ALL SELECT 1, 2) SELECT (1, 2) GLOBAL IN q": (
+            '(1, 2) GLOBAL IN (SELECT "q".z, "q".y FROM __cte0 AS "q")'
+        ),
+        "WITH q AS (SELECT 1 AS z) SELECT (SELECT 1 WHERE 1 IN q)": 'IN (SELECT "q".z FROM __cte0 AS "q")',
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q FROM (SELECT 1 IN q)": 'IN (SELECT "q".z FROM __cte0 AS "q")',
+        "WITH ('a', -1) AS q SELECT 'a' IN q": "'a' IN ('a', -1)",
+        "WITH ['a'] AS q SELECT 'a' IN q": "'a' IN ['a']",
+        "WITH q AS (SELECT user_id FROM events_page) SELECT 1 FROM events_track WHERE user_id IN q": (
+            'user_id IN (SELECT "q".user_id FROM __cte0 AS "q")'
+        ),
+    }.items():
+        assert written in rewritten(sql).sql, sql
+    for sql in (
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q, 2 AS q",
+        "WITH q AS (SELECT 1 AS q) SELECT 1 IN q",
+        "WITH q AS (SELECT 1 AS z) SELECT arrayExists(q -> 1 IN q, [[1]])",
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q FROM (SELECT 2 AS q)",
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q FROM events_track AS q",
+        "WITH q AS (SELECT 1 AS z) SELECT (WITH q AS (SELECT 2 AS z) SELECT 1 IN q)",
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN q FROM (SELECT 1) AS t (q)",
+        "WITH event AS (SELECT 1 AS z) SELECT 1 IN event FROM events_track",
+        "WITH q AS (SELECT * FROM events_page) SELECT 1 IN q",
+        "WITH q AS (SELECT 1) SELECT 1 IN q",
+        "WITH q AS (SELECT t.user_id FROM events_page AS t) SELECT 1 IN q",
+        "WITH q AS (SELECT 1 AS z) SELECT 1 IN a.q",
+        "WITH [now()] AS q SELECT 1 IN q",
+        "WITH (SELECT [1]) AS q SELECT 1 IN q",
+        "WITH file AS q SELECT 1 IN q",
+        "SELECT * FROM (WITH q AS (SELECT 1 AS z) SELECT 1) WHERE 1 IN q",
+        "SELECT 1 IN events_track",
+    ):
+        assert "right side" in refusal(sql) or "IN " in refusal(sql), sql
+
+
 def test_a_name_given_as_a_parameter_is_refused() -> None:
     for sql in ("SELECT {c:Identifier} FROM events_track", "SELECT 1 FROM {t:Identifier}", "SELECT {f:String}(1)"):
         assert refusal(sql, c="x", t="x", f="file")

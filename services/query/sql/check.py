@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from sqlglot import exp
 
@@ -31,13 +31,13 @@ _PARTS: Final = {
 _SCALARS_ALONE: Final = (exp.Column, exp.Dot, exp.Identifier, exp.Placeholder, exp.Table)
 
 
-def check(text: str, root: exp.Expr) -> None:
-    """Refuse the first thing, in reading order as far as places are known, that is not allowed.
+def check(text: str, nodes: Iterable[exp.Expr]) -> None:
+    """Refuse the first thing, in reading order as far as places are known, that is not allowed. `nodes`: all of them.
 
     Raises:
         InvalidRequest: names the construct and its line and column.
     """
-    problems = list(_problems(root))
+    problems = list(_problems(nodes))
     if not problems:
         return
     placed = [(refused.offset_of(node), message) for node, message in problems]
@@ -45,34 +45,19 @@ def check(text: str, root: exp.Expr) -> None:
     raise refused.at(text, *first)
 
 
-def _problems(root: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
-    for node in root.walk():
+def _problems(nodes: Iterable[exp.Expr]) -> Iterator[tuple[exp.Expr, str]]:
+    for node in nodes:
         kind = type(node)
         if kind not in NODES:
             yield node, f"{NAMES.get(kind, kind.__name__)} is not supported"
             continue
         allowed = PARTS.get(kind)
-        for part, value in node.args.items() if allowed is not None else ():
-            if value and part not in allowed:  # type: ignore[operator]
-                yield _first(value, node), f"{_PARTS.get(part, part.upper())} is not supported here"
-        if isinstance(node, CALLS):
-            yield from _call(node)
-        elif isinstance(node, exp.Column) and len(node.parts) == 1 and node.name.lower() in WITHOUT_BRACKETS:
-            yield (
-                node,
-                f"the name {node.name} alone is a function to the engine: write table.{node.name}, or another name",
-            )
-        elif isinstance(node, exp.In):
-            yield from _membership(node)
-        elif isinstance(node, exp.DataType):
-            yield from _type(node)
-        elif _reads(node) and not isinstance(node.this, exp.Table | exp.Subquery | exp.Final):
-            # The parser takes tables for columns within ARRAY JOIN, those of sub-queries included.
-            yield node.this, "a table or a sub-query in brackets must stand here"
-
-
-def _reads(node: exp.Expr) -> bool:
-    return isinstance(node, exp.From) or (isinstance(node, exp.Join) and node.kind != "ARRAY")
+        if allowed is not None:
+            for part, value in node.args.items():
+                if value and part not in allowed:
+                    yield _first(value, node), f"{_PARTS.get(part, part.upper())} is not supported here"
+        if (of_its_kind := _OF_KIND.get(kind)) is not None:
+            yield from of_its_kind(node)
 
 
 def _first(value: object, node: exp.Expr) -> exp.Expr:
@@ -129,3 +114,28 @@ def _type(node: exp.DataType) -> Iterator[tuple[exp.Expr, str]]:
     name = node.this.value if isinstance(node.this, exp.DType) else str(node.this)
     if name not in TYPES:
         yield node, f"the type {name} is not available"
+
+
+def _column(node: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
+    name = node.name
+    if name.lower() in WITHOUT_BRACKETS and not node.args.get("table"):
+        yield node, f"the name {name} alone is a function to the engine: write table.{name}, or another name"
+
+
+def _source(node: exp.From | exp.Join) -> Iterator[tuple[exp.Expr, str]]:
+    """The parser takes tables for columns within ARRAY JOIN, those of sub-queries included."""
+    if isinstance(node, exp.Join) and node.kind == "ARRAY":
+        return
+    if not isinstance(node.this, exp.Table | exp.Subquery | exp.Final):
+        yield node.this, "a table or a sub-query in brackets must stand here"
+
+
+_OF_KIND: Final[Mapping[type[exp.Expr], Callable[[Any], Iterator[tuple[exp.Expr, str]]]]] = {
+    **dict.fromkeys(CALLS, _call),
+    exp.Column: _column,
+    exp.In: _membership,
+    exp.DataType: _type,
+    exp.From: _source,
+    exp.Join: _source,
+}
+"""What else is asked of nodes of some kinds; none of them has a subclass on the list of nodes."""

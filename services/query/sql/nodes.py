@@ -82,3 +82,15 @@ NAMES: Final[Mapping[type[exp.Expr], str]] = {
     exp.TableSample: "SAMPLE",
 }
 """What to call nodes that are refused and whose class says too little."""
+
+
+def within(root: exp.Expr) -> list[exp.Expr]:
+    """Return a node and all below it, those of a level before the next: `walk`, in half the time."""
+    nodes = [root]
+    for node in nodes:
+        for part in node.args.values():
+            if isinstance(part, exp.Expr):
+                nodes.append(part)
+            elif isinstance(part, list):
+                nodes.extend(each for each in part if isinstance(each, exp.Expr))
+    return nodes

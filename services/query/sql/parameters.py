@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -14,28 +14,26 @@ from services.query.sql import refused
 POINTER = "/parameters"
 
 
-def bind(text: str, root: exp.Expr, values: Mapping[str, Any]) -> exp.Expr:
-    """Return the statement with its parameters replaced; it is changed.
+def bind(text: str, nodes: Iterable[exp.Expr], values: Mapping[str, Any]) -> None:
+    """Replace the parameters among a statement's nodes.
 
     Raises:
         InvalidRequest: a parameter without a value, a value without a parameter, a value that no literal can hold.
     """
     used = set()
-    for node in list(root.find_all(exp.Placeholder)):
+    for node in nodes:
+        if not isinstance(node, exp.Placeholder):
+            continue
         name, kind = node.name, node.args.get("kind")
         if not isinstance(kind, exp.DataType):
             raise refused.at(text, refused.offset_of(node), f"the parameter {name} needs a type: {{{name}:String}}")
         if name not in values:
             raise InvalidRequest.at(POINTER, f"the parameter {name} has no value")
         used.add(name)
-        cast = exp.Cast(this=_literal(values[name], f"{POINTER}/{name}"), to=kind.copy())
-        if node is root:
-            raise refused.at(text, 0, "the statement is a parameter")
-        node.replace(cast)
+        node.replace(exp.Cast(this=_literal(values[name], f"{POINTER}/{name}"), to=kind.copy()))
     for name in values:
         if name not in used:
             raise InvalidRequest.at(f"{POINTER}/{name}", f"the statement has no parameter {name}")
-    return root
 
 
 def _literal(value: Any, pointer: str) -> exp.Expr:

@@ -16,8 +16,10 @@ from services.kit.identity import Blocked
 from services.query.sql import refused
 from services.query.sql.check import check
 from services.query.sql.dialect import Sql
+from services.query.sql.membership import write_out
+from services.query.sql.nodes import within
 from services.query.sql.parameters import bind
-from services.query.sql.rewrite import Rewritten, rewrite
+from services.query.sql.rewrite import Rewritten, json_paths, rewrite
 from services.query.sql.scan import scan
 
 _EXPLAIN: Final = "EXPLAIN"
@@ -41,8 +43,12 @@ def prepare(text: str, workspace: UUID, blocked: Blocked | None, values: Mapping
         raise refused.at(text, place, "a statement is a SELECT, or EXPLAIN [PLAN] of one")
     root = _parse(text, tokens)
     try:
-        check(text, root)
-        rewritten = rewrite(text, bind(text, root, values), workspace, blocked)
+        nodes = within(root)
+        if write_out(nodes):
+            nodes = within(root)
+        check(text, nodes)
+        bind(text, nodes, values)
+        rewritten = rewrite(text, root, workspace, blocked, json_paths(nodes))
     except RecursionError as error:
         raise _too_deep() from error
     return replace(rewritten, explained=explained)
@@ -69,7 +75,8 @@ def _unread(text: str, error: ParseError) -> InvalidRequest:
             lines = text.split("\n")
             start = sum(len(one) + 1 for one in lines[: line - 1]) + max(column - len(each.get("highlight") or " "), 0)
             near = (each.get("highlight") or "")[:40]
-            return refused.at(text, start, f"the statement cannot be read at {near!r}")
+            hint = ": a lambda stands among the arguments of a function, nowhere else" if near == "->" else ""
+            return refused.at(text, start, f"the statement cannot be read at {near!r}{hint}")
     return InvalidRequest.at(refused.POINTER, "the statement cannot be read")
 
 

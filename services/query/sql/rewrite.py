@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -37,30 +37,33 @@ class Rewritten:
     """The plan is wanted, not the rows."""
 
 
-def rewrite(text: str, root: exp.Expr, workspace: UUID, blocked: Blocked | None) -> Rewritten:
-    """Return a checked statement over one workspace's rows; `root` is changed.
+def rewrite(text: str, root: exp.Expr, workspace: UUID, blocked: Blocked | None, paths: Collection[str]) -> Rewritten:
+    """Return a checked statement over one workspace's rows; `root` is changed. `paths`: its `json_paths`.
 
     Raises:
         InvalidRequest: names a table that is not there.
     """
-    rewriter = _Rewriter(text, workspace, blocked, json_paths(root))
+    rewriter = _Rewriter(text, workspace, blocked, paths)
     rewriter.visit(root, {})
     return Rewritten(
-        sql=root.sql(Sql, comments=False),
+        sql=root.sql(Sql, copy=False, comments=False),
         tables=frozenset(rewriter.sources),
         table_functions=frozenset(rewriter.table_functions),
         dictionary_calls=rewriter.sources.total() * DICTIONARY_CALLS,
     )
 
 
-def json_paths(root: exp.Expr) -> tuple[str, ...]:
-    """Return the names of the JSON subcolumns that a statement reads, none when it asks for all columns: those given
-    besides would be among them."""
-    if any(isinstance(node.parent, exp.Select | exp.Column) for node in root.find_all(exp.Star)):
-        return ()
-    if root.find(exp.Columns):
-        return ()
-    return tuple(sorted({path for node in root.find_all(exp.Column) if (path := _path(node))}))
+def json_paths(nodes: Iterable[exp.Expr]) -> tuple[str, ...]:
+    """Return the names of the JSON subcolumns that a statement's nodes read, none when it asks for all columns: those
+    given besides would be among them."""
+    found = set()
+    for node in nodes:
+        match node:
+            case exp.Column():
+                found.add(_path(node))
+            case exp.Columns() | exp.Star(parent=exp.Select() | exp.Column()):
+                return ()
+    return tuple(sorted(found - {""}))
 
 
 def _path(column: exp.Column) -> str:
@@ -87,7 +90,7 @@ class _Rewriter:
     text: str
     workspace: UUID
     blocked: Blocked | None
-    paths: tuple[str, ...]
+    paths: Collection[str]
     sources: Counter[str] = field(default_factory=Counter)
     table_functions: set[str] = field(default_factory=set)
     named: int = 0
