@@ -126,8 +126,10 @@ class Carrier:
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
-        except (CdpError, ClickHouseError, nats.errors.Error, OSError) as error:
+        except (CdpError, nats.errors.Error, OSError) as error:
             log(logging.WARNING, "a deletion waits", reason=type(error).__name__)
+        except ClickHouseError as error:
+            log(logging.ERROR, "a deletion waits: ClickHouse refuses a statement", reason=error.name)
         except Exception as error:  # one that cannot be carried out must not keep the others from it
             log(logging.ERROR, "a deletion could not be carried out", error=error)
 

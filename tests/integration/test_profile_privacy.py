@@ -1,0 +1,140 @@
+"""A person who is forgotten is found nowhere, and does not come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import nats
+
+from contracts import subjects
+from contracts.base import encode
+from services.kit.lifecycle import close_quietly
+from tests.api import Api
+from tests.platform import Platform
+from tests.traces import places
+
+_T0 = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+_PATIENCE = 30.0
+
+
+def _row(table: str, number: int, **more: Any) -> dict[str, Any]:
+    stamp = _T0 + number * 1_000
+    return {"table": table, "message_id": f"m{number}", "timestamp": stamp, "received_at": stamp, **more}
+
+
+def _history(user: str, device: str) -> list[dict[str, Any]]:
+    """A person of two ids in all four tables, another one on the same device, and a third apart."""
+    return [
+        _row("track", 1, anonymous_id=device, event="Viewed", properties={"note": f"by {device}"}),
+        _row("identify", 2, user_id=user, anonymous_id=device, traits={"email": f"{user}@example.com"}),
+        _row("track", 3, user_id=user, event="Bought"),
+        _row("page", 4, user_id=user, name="Home"),
+        _row("group", 5, user_id=user, group_id="acme"),
+        _row("track", 6, user_id="housemate", anonymous_id=device, event="Viewed"),
+        _row("identify", 7, user_id="housemate", traits={"plan": "pro"}),
+        _row("track", 8, user_id="stranger", event="Viewed"),
+    ]
+
+
+async def _done(api: Api, id: str) -> dict[str, Any]:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        record: dict[str, Any] = (await api.call(f"/deletions/{id}", method="GET")).json
+        if record["state"] == "done":
+            return record
+        assert time.monotonic() < end, record
+        await asyncio.sleep(0.1)
+
+
+async def _announce(api: Api, *user_ids: str) -> None:
+    connection = await nats.connect(api.settings.nats_url)
+    try:
+        from_, to = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2))
+        event = {"workspace_id": api.workspace, "tables": ["track"], "rows": 1, "from": from_, "to": to}
+        message = encode(event | {"user_ids": user_ids})
+        await connection.jetstream().publish(subjects.ingested(api.workspace), message)
+    finally:
+        await close_quietly(connection.close)
+
+
+async def _kept_messages(api: Api) -> int:
+    connection = await nats.connect(api.settings.nats_url)
+    try:
+        info = await connection.jsm().stream_info(
+            subjects.EVENTS_STREAM, subjects_filter=subjects.ingested(api.workspace)
+        )
+        return sum((info.state.subjects or {}).values())
+    finally:
+        await close_quietly(connection.close)
+
+
+async def test_of_a_forgotten_person_nothing_is_found_anywhere_and_others_are_as_they_were(
+    platform: Platform, api: Api
+) -> None:
+    user, device = f"canary-user-{uuid4().hex}", f"canary-device-{uuid4().hex}"
+    await api.write(_history(user, device))
+    await _announce(api, user)
+    await _announce(api, "stranger")
+    listed = {"operation": "query.trends_actors", "request": _EVERYBODY}
+    kept = await api.call("/lists", {"name": "everybody", "source": listed})
+    assert kept.status == 200, kept.body
+    assert (kept.json["size"], await _kept_messages(api)) == (3, 2)
+    assert await places(api.settings, user) != []
+
+    answer = await api.call("/deletions", {"actors": [{"kind": "user", "id": user}]})
+    assert answer.status == 200, answer.body
+    assert answer.json["ids"] == 2, "the device is hers: it was first linked to her"
+    record = await _done(api, answer.json["id"])
+    assert set(record["stores"].values()) == {"done"}
+
+    logs = [platform.logs, Path(api.settings.home) / "logs"]
+    assert await places(api.settings, user, logs) == []
+    assert await places(api.settings, device, logs) == []
+    rows = await api.events(columns=["message_id", "user_id", "anonymous_id"])
+    assert sorted((row["message_id"], row["user_id"], row["anonymous_id"]) for row in rows) == [
+        ("m6", "housemate", None),
+        ("m7", "housemate", None),
+        ("m8", "stranger", None),
+    ]
+    assert (await api.call(f"/lists/{kept.json['id']}", method="GET")).json["size"] == 2
+    assert await _kept_messages(api) == 1
+
+
+_EVERYBODY: dict[str, Any] = {
+    "query": {
+        "series": [{"names": ["Viewed"], "measure": "actors"}],
+        "from": "2026-01-01",
+        "to": "2026-01-02",
+    },
+    "bucket": "2026-01-01",
+}
+
+
+async def test_a_deletion_is_recorded_without_a_name_and_listed_newest_first(api: Api) -> None:
+    made = []
+    for number in range(3):
+        answer = await api.call("/deletions", {"actors": [{"kind": "user", "id": f"u{number}"}]})
+        assert answer.status == 200, answer.body
+        made.append(answer.json["id"])
+        await _done(api, made[-1])
+    first = (await api.call("/deletions?limit=2", method="GET")).json
+    second = (await api.call(f"/deletions?limit=2&cursor={first['next_cursor']}", method="GET")).json
+    assert [each["id"] for each in (*first["data"], *second["data"])] == made[::-1]
+    assert second["next_cursor"] is None
+    assert "u0" not in str(first) + str(second)
+    assert all(each["completed_at"] for each in first["data"])
+
+
+async def test_what_is_no_id_cannot_be_forgotten_and_another_workspace_s_deletion_is_unknown(api: Api) -> None:
+    answer = await api.call("/deletions", {"actors": [{"kind": "user", "id": "x"}, {"kind": "user", "id": "null"}]})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/actors/1/id")
+    assert (await api.call("/deletions", {"actors": []})).status == 400
+    made = (await api.call("/deletions", {"actors": [{"kind": "user", "id": "x"}]})).json
+    elsewhere = Api(api.settings, api.url, UUID(int=api.workspace.int ^ 1), api.http)
+    assert (await elsewhere.call(f"/deletions/{made['id']}", method="GET")).status == 404
+    assert (await elsewhere.call("/deletions", method="GET")).json["data"] == []
+    assert (await api.call("/profiles/user_id:nobody", method="DELETE")).status == 404
