@@ -82,6 +82,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profiles_external_ids: Annotated[
         str, _help("Traits that name one person, comma-separated: `GET /profiles/email:…` then finds a profile")
     ] = "email"
+    profiles_many_ids: Annotated[
+        int,
+        _help("Ids of one profile, and anonymous ids of one user, beyond which `GET /profiles/warnings` tells", ge=1),
+    ] = 50
+    profiles_many_users: Annotated[
+        int, _help("Users of one anonymous id beyond which `GET /profiles/warnings` tells", ge=1)
+    ] = 10
     log_level: Annotated[str, _help("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     otlp_endpoint: Annotated[str, _help("OpenTelemetry collector (OTLP over HTTP); empty: no traces")] = ""
 
