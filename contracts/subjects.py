@@ -26,6 +26,11 @@ def ingested(workspace: UUID) -> str:
     return f"cdp.evt.v1.events.ingested.{workspace}"
 
 
+def profile_changed(workspace: UUID, profile: UUID) -> str:
+    """Return the subject that says a profile is no longer what it was."""
+    return f"cdp.evt.v1.profiles.changed.{workspace}.{profile}"
+
+
 def dead_letter(stream: str, consumer: str) -> str:
     """Return the subject for messages a consumer gave up on."""
     return f"cdp.dlq.{stream}.{consumer}"
@@ -34,7 +39,7 @@ def dead_letter(stream: str, consumer: str) -> str:
 def about(workspace: UUID, profile: UUID) -> tuple[str, ...]:
     """Return patterns of the subjects of all durable events about one profile, which ends each of them."""
     return (
-        f"cdp.evt.v1.profiles.changed.{workspace}.{profile}",
+        profile_changed(workspace, profile),
         f"cdp.evt.v1.traits.changed.{workspace}.*.{profile}",
         f"cdp.evt.v1.segments.*.{workspace}.*.{profile}",
     )

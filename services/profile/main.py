@@ -14,6 +14,7 @@ from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.profile.bus import Bus
+from services.profile.changes import publishing
 from services.profile.privacy.carrying import Carrier
 from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
@@ -60,7 +61,7 @@ async def _stores(resources: Resources, carrier: Carrier) -> AsyncIterator[None]
     await resources.bus.start()
     await resources.workspaces.start()
     try:
-        async with carrier.running():
+        async with carrier.running(), publishing(resources):
             yield
     finally:
         await resources.bus.close()

@@ -10,19 +10,22 @@ CREATE TABLE IF NOT EXISTS profile.identities (
     id text NOT NULL,
     own_profile uuid NOT NULL, -- the profile this id would have alone
     profile_id uuid NOT NULL, -- the profile it belongs to
-    first_seen_at timestamptz NOT NULL, -- of the rows that name it as their actor
+    first_seen_at timestamptz NOT NULL, -- of this profile's events that carry it
     last_seen_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, actor_key)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS identities_by_own_profile ON profile.identities (own_profile);
 CREATE INDEX IF NOT EXISTS identities_by_profile ON profile.identities (profile_id);
 
--- When each trait of a profile was set, and by which message: {"<key>": ["<ISO 8601>", "<message_id>"]}.
+-- Beside each profile: when each trait was set, and by which message, {"<key>": ["<ISO 8601>", "<message_id>"]}, and the
+-- key of the id that names the profile: cdp.profile_traits has its traits under that.
 CREATE TABLE IF NOT EXISTS profile.trait_origins (
     profile_id uuid PRIMARY KEY,
     workspace_id uuid NOT NULL,
+    actor_key bigint NOT NULL,
     origins jsonb NOT NULL
 );
+CREATE INDEX IF NOT EXISTS trait_origins_by_key ON profile.trait_origins (workspace_id, actor_key);
 
 -- migrate:down
 DROP TABLE IF EXISTS profile.trait_origins;
