@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from services.kit.predicates import Scope, compile_field
+
 _NONE: Final = "CAST([], 'Array(Tuple(Int64, Int64, Int64))')"
 
 
@@ -54,3 +56,9 @@ def _pieces(part: str, duration: int) -> str:
     piece = f"(done.2[1], done.2[toInt64({until})], toInt64({until}))"
     step = f"if(empty(done.2), done, (arrayPushBack(done.1, {piece}), arraySlice(done.2, {until} + 1)))"
     return f"arrayFold((done, step) -> {step}, range({steps}), ({_NONE}, {part})).1"
+
+
+def page_path(scope: Scope) -> str:
+    """Return SQL of the path of a page event, '' for none: `properties.path`, else `context.page.path`."""
+    own, context = (compile_field(name, scope, "").text for name in ("properties.path", "context.page.path"))
+    return f"ifNull(coalesce({own}, {context}), '')"

@@ -11,7 +11,7 @@ from contracts.analysis import BreakdownPart, Group, Series
 from contracts.common import TableName
 from services.kit import sql
 from services.kit.predicates import Scope, compile_field
-from services.kit.sessions import split
+from services.kit.sessions import page_path, split
 from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
 from services.query.analysis.bucketing import bucket_of
@@ -114,7 +114,7 @@ def pages_sql(plan: Plan, sessions: Sequence[tuple[str, int, int]]) -> str:
     """Return rows of the place of a session (SQL of its actor, start, end) and the paths of its first and its last page
     event ('' for none); sessions without page events are left out."""
     first, last = min(start for _, start, _ in sessions), max(end for _, _, end in sessions)
-    source = replace(_source(plan, ("page",), {**ORDER, "path": _path}), start=moment(first), end=moment(last + 1))
+    source = replace(_source(plan, ("page",), {**ORDER, "path": page_path}), start=moment(first), end=moment(last + 1))
     starts = ", ".join(
         f"(toUInt32({place}), {actor}, toInt64({sql.integer(start)}), toInt64({sql.integer(end)}))"
         for place, (actor, start, end) in enumerate(sessions)
@@ -137,11 +137,6 @@ def _values(parts: int) -> list[str]:
     return [f"g{index}" for index in range(parts)]
 
 
-def _path(scope: Scope) -> str:
-    own, context = (compile_field(name, scope, "/breakdown").text for name in ("properties.path", "context.page.path"))
-    return f"ifNull(coalesce({own}, {context}), '')"
-
-
 def _payload(plan: Plan) -> dict[str, Column]:
     """Return what is read of every event to tell a session's group."""
     if plan.request.breakdown is None:
@@ -149,7 +144,7 @@ def _payload(plan: Plan) -> dict[str, Column]:
     found: dict[str, Column] = {}
     for index, part in enumerate(plan.request.breakdown.by):
         if part in PAGES:
-            found["page"] = lambda scope: f"concat('/', {_path(scope)})" if scope.tables == ("page",) else "''"
+            found["page"] = lambda scope: f"concat('/', {page_path(scope)})" if scope.tables == ("page",) else "''"
         else:
             found[f"v{index}"] = _first_value(part, f"/breakdown/by/{index}")
     return found
