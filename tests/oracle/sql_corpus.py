@@ -170,6 +170,10 @@ QUERIES = [
     "arrayMap(x -> x IN buyers, ['u1', 'zz']) FROM events_page",
     "WITH ('Order Completed', 'Signed Up') AS names, ['u1', 'u2'] AS users SELECT event IN names, "
     "user_id NOT IN users, count() FROM events_track GROUP BY ALL ORDER BY ALL",
+    "SELECT arrayMap(y -> arrayFilter(x -> x IN (SELECT user_id FROM events_page), [y, 'u1']), ['u2', 'zz']), "
+    "arrayCount((x, y) -> x IN (SELECT user_id FROM events_track) AND y = 1, ['u1', 'zz'], [1, 1]), "
+    "arrayExists(x -> x NOT IN (SELECT user_id FROM events_page), [user_id]) FROM events_track ORDER BY timestamp, "
+    "message_id",
     PAGE,
 ]
 """Statements that end in one order: rows are compared as they come."""
