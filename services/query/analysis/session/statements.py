@@ -10,7 +10,6 @@ from typing import Final
 from contracts.analysis import BreakdownPart, Group, Series
 from contracts.common import TableName
 from services.kit import sql
-from services.kit.predicates import Scope, compile_field
 from services.kit.sessions import page_path, split
 from services.query.analysis import breakdown as parts
 from services.query.analysis import buckets, sessionise
