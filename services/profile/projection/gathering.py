@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import starmap
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,14 @@ SECONDS: Final = 60.0
 _SETTINGS: Final = {"do_not_merge_across_partitions_select_final": 1, "max_bytes_before_external_sort": 268_435_456}
 _KINDS: Final[dict[int, Kind]] = {1: "user", 2: "anonymous"}
 _SUPPRESSED: Final = "SELECT actor_key FROM profile.suppressions WHERE workspace_id = $1"
+
+
+class Rows(NamedTuple):
+    """What `people` makes people of."""
+
+    seen: Iterable[Seen]
+    identifies: Iterable[Identify]
+    suppressed: Collection[int]
 
 
 async def related(clickhouse: ClickHouse, keys: Collection[int]) -> dict[int, int]:
@@ -51,10 +59,21 @@ async def gather(
     Raises:
         As `ClickHouse.query`.
     """
+    return people(scope.workspace, *await rows(clickhouse, connection, scope, keys))
+
+
+async def rows(
+    clickhouse: ClickHouse, connection: asyncpg.Connection, scope: Scope, keys: Collection[int] = ()
+) -> Rows:
+    """Return what tells of the people in a scope.
+
+    Raises:
+        As `ClickHouse.query`.
+    """
     seen = await _query(clickhouse, statements.seen(scope), keys)
     identifies = await _query(clickhouse, statements.identifies(scope), keys)
     suppressed = {unsigned(row[0]) for row in await connection.fetch(_SUPPRESSED, scope.workspace)}
-    return people(scope.workspace, starmap(Seen, seen.rows()), starmap(Identify, identifies.rows()), suppressed)
+    return Rows(starmap(Seen, seen.rows()), starmap(Identify, identifies.rows()), suppressed)
 
 
 async def _query(clickhouse: ClickHouse, statement: str, keys: Collection[int] = ()) -> Result:
