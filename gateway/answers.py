@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from contracts import headers as names
 from contracts.caching import CachePolicy
 from contracts.errors import DeadlineExceeded, InvalidRequest
@@ -144,7 +146,7 @@ class Answers:
                     entry = await wait_for(self._remote, key)
             except TimeoutError:
                 raise DeadlineExceeded("the time given for the answer is over") from None
-        if entry is not None and self._usable(entry, question.operation, key, epoch):
+        if entry is not None and self._usable(key, entry, epoch, question.operation):
             self._remember(key, entry, epoch)
             return Outcome(entry, hit=True)
         try:
@@ -165,30 +167,40 @@ class Answers:
                 self._in_background(lease.release())
             return Outcome(None, reply)
         policy = self._policy(question, reply)
-        ttl = 0 if policy is None else min(policy.ttl, self._ttl(question.operation, closed=policy.closed))
+        ttl = 0 if policy is None else policy.ttl
         content_type = reply.headers.get(names.CONTENT_TYPE) or MEDIA_TYPES[question.format]
         version = reply.headers.get(names.VERSION)
         entry = Entry(reply.body, content_type, stored_at=began, ttl=ttl, policy=policy, version=version)
         if question.key is not None and policy is not None and ttl > 0:
             self._remember(question.key, entry, epoch)
-            self._in_background(self._store(question.key, entry, epoch, policy, lease))
+            self._in_background(self._store(question.key, entry, epoch, lease))
         elif lease is not None:
             self._in_background(lease.release())
         return Outcome(entry)
 
-    def _usable(self, entry: Entry, operation: Operation, key: CanonicalKey, epoch: int) -> bool:
-        if entry.policy is None or self._trust.log.since(epoch, key.workspace, entry.policy):
+    def _usable(self, key: CanonicalKey, entry: Entry, epoch: int, operation: Operation) -> bool:
+        trusted = self._trust.accepts(entry, time.time(), self._ttl(operation, closed=False))
+        return trusted and self._holds(key, entry, epoch)
+
+    def _holds(self, key: CanonicalKey, entry: Entry, epoch: int) -> bool:
+        """Tell whether an entry still holds, its life shortened by what was heard since `epoch`."""
+        if entry.policy is None:
             return False
-        return self._trust.accepts(entry, time.time(), self._ttl(operation, closed=False))
+        entry.shorten(self._trust.log.left(epoch, key.workspace, entry.policy))
+        return entry.fresh(time.time())
 
     def _policy(self, question: Question, reply: Reply) -> CachePolicy | None:
         header = reply.headers.get(names.CACHE)
         if question.key is None or not header:
             return None
         try:
-            return CachePolicy.parse(header)
+            policy = CachePolicy.parse(header)
         except InvalidRequest:
             return None  # a newer service says more than this gateway understands: not kept
+        ttl, after_events = self._ttl(question.operation, closed=policy.closed), policy.ttl_after_events
+        if after_events is not None:
+            after_events = min(after_events, self._ttl(question.operation, closed=False))
+        return replace(policy, ttl=min(policy.ttl, ttl), ttl_after_events=after_events)
 
     def _ttl(self, operation: Operation, *, closed: bool) -> int:
         if operation.cache is None:
@@ -196,19 +208,15 @@ class Answers:
         return self._closed_ttl if closed else self._open_ttl[operation.cache]
 
     def _remember(self, key: CanonicalKey, entry: Entry, epoch: int) -> None:
-        if entry.policy is None or not self._trust.hearing:
-            return
-        if not self._trust.log.since(epoch, key.workspace, entry.policy):
+        if self._trust.hearing and self._holds(key, entry, epoch):
             self._memory.put(key, entry)
 
-    async def _store(
-        self, key: CanonicalKey, entry: Entry, epoch: int, policy: CachePolicy, lease: Lease | None
-    ) -> None:
-        log = self._trust.log
-        if self._trust.hearing and not log.since(epoch, key.workspace, policy):
+    async def _store(self, key: CanonicalKey, entry: Entry, epoch: int, lease: Lease | None) -> None:
+        if self._trust.hearing and self._holds(key, entry, epoch):
+            life = entry.ttl
             await self._remote.put(key, entry)
             # A drop heard while Redis was storing may have been carried out there before the entry arrived.
-            if log.since(epoch, key.workspace, policy):
+            if not self._holds(key, entry, epoch) or entry.ttl < life:
                 await self._remote.forget(key)
         if lease is not None:
             await lease.release()

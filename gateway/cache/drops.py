@@ -35,6 +35,15 @@ class Drop(NamedTuple):
         starts_after = policy.start is not None and self.end is not None and policy.start > self.end
         return not (ends_before or starts_after)
 
+    def leaves(self, policy: CachePolicy) -> int:
+        """Return for how many seconds, from its computation, an answer under this policy may still be kept; 0 when it
+        is no longer right. Events of any time shorten the life of what shows actors: they may link them anew."""
+        if self.hits(policy):
+            return 0
+        if self.ranged and policy.ttl_after_events is not None:
+            return min(policy.ttl, policy.ttl_after_events)
+        return policy.ttl
+
 
 def from_cache_drop(message: CacheDrop) -> Drop:
     """Translate the control message. Without a tag and without a range it means every closed range."""
@@ -58,8 +67,8 @@ def _milliseconds(moment: datetime) -> int:
 
 
 class DropLog:
-    """The latest drops, numbered. Whoever computes an answer notes the `epoch` first and asks `since(epoch, …)` before
-    keeping it: a drop that arrived in between may have been about rows the answer did not see."""
+    """The latest drops, numbered. Whoever computes an answer notes the `epoch` first and asks what is left since
+    then before keeping it: a drop that arrived in between may have been about rows the answer did not see."""
 
     def __init__(self, capacity: int = 4_096):
         self._drops: deque[tuple[int, Drop]] = deque(maxlen=capacity)
@@ -80,15 +89,17 @@ class DropLog:
         self._floor = self.epoch
         self._drops.clear()
 
-    def since(self, epoch: int, workspace: str, policy: CachePolicy) -> bool:
-        """Whether a drop after `epoch` hits (or may have hit) an answer under this policy."""
+    def left(self, epoch: int, workspace: str, policy: CachePolicy) -> int:
+        """Return how many seconds of life the drops after `epoch` leave an answer under this policy, 0 when one hits it
+        or may have."""
+        life = policy.ttl
         if not droppable(policy):
-            return False
+            return life
         if epoch < self._floor:
-            return True
+            return 0
         for number, drop in reversed(self._drops):
-            if number <= epoch:
-                return False
-            if drop.workspace == workspace and drop.hits(policy):
-                return True
-        return False
+            if number <= epoch or life == 0:
+                break
+            if drop.workspace == workspace:
+                life = min(life, drop.leaves(policy))
+        return life

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from hashlib import blake2b
 
 import msgspec
@@ -25,7 +26,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     content_type: str
     stored_at: float
-    ttl: int
+    ttl: float
     policy: CachePolicy
 
 
@@ -34,7 +35,8 @@ _decoder = msgspec.msgpack.Decoder(Stored)
 
 
 class Entry:
-    """One whole answer. Immutable but for the gzip variant, which is made once, when the first client wants it."""
+    """One whole answer. Immutable but for its life, which drops shorten, and the gzip variant, which is made once, when
+    the first client wants it."""
 
     __slots__ = ("_gzip", "body", "content_type", "etag", "policy", "stored_at", "ttl", "versioned")
 
@@ -44,7 +46,7 @@ class Entry:
         content_type: str,
         *,
         stored_at: float,
-        ttl: int,
+        ttl: float,
         policy: CachePolicy | None,
         version: str | None = None,
     ):
@@ -63,7 +65,11 @@ class Entry:
 
     def fresh(self, now: float) -> bool:
         """Whether the entry still holds at this wall clock."""
-        return now < self.stored_at + self.ttl
+        return self.ttl > 0 and now < self.stored_at + self.ttl
+
+    def shorten(self, ttl: float) -> None:
+        """Let the entry hold for no more than `ttl` seconds from `stored_at`."""
+        self.ttl = min(self.ttl, ttl)
 
     def age(self, now: float) -> int:
         """Seconds since the answer was made; never negative, whatever the clocks of two machines say."""
@@ -99,13 +105,15 @@ class Entry:
         )
 
     @classmethod
-    def load(cls, data: bytes) -> Entry | None:
-        """Read what Redis kept; null when it is not of this version's shape."""
+    def load(cls, data: bytes, left: float) -> Entry | None:
+        """Read what Redis kept and will keep for `left` more seconds: less than the entry itself says where its life
+        was shortened there. Null when it is not of this version's shape."""
         try:
             stored = _decoder.decode(data)
         except msgspec.MsgspecError:
             return None
-        return cls(stored.body, stored.content_type, stored_at=stored.stored_at, ttl=stored.ttl, policy=stored.policy)
+        ttl = min(stored.ttl, time.time() + left - stored.stored_at)
+        return cls(stored.body, stored.content_type, stored_at=stored.stored_at, ttl=ttl, policy=stored.policy)
 
 
 def _compress(body: bytes) -> bytes:

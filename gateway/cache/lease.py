@@ -18,7 +18,7 @@ _POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 
 _BEGIN = """
 local entry = redis.call('GET', KEYS[1])
-if entry then return entry end
+if entry then return {entry, redis.call('PTTL', KEYS[1])} end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return 0
 """
@@ -45,8 +45,9 @@ class Lease:
             lambda redis: redis.run("EVAL", _BEGIN, 2, self._entry, self._name, self._token, LEASE_MILLISECONDS),
             1,
         )
-        if isinstance(result, bytes):
-            return Entry.load(result)
+        if isinstance(result, list):
+            body, milliseconds = result
+            return Entry.load(body, milliseconds / 1000)
         self.held = result == 1
         if self.held:
             self._renewing = asyncio.create_task(self._renew(), name="lease")

@@ -77,11 +77,13 @@ class Memory:
         slot.aliases.append(raw)
         self._grow(slot, len(raw.body) + _ALIAS_BYTES)
 
-    def drop(self, drop: Drop) -> None:
-        """Forget what the drop hits."""
+    def drop(self, drop: Drop, now: float) -> None:
+        """Forget what the drop hits, and shorten the life of what it leaves for less."""
         for key in list(self._droppable.get(drop.workspace, ())):
-            policy = self._slots[key].entry.policy
-            if policy is not None and drop.hits(policy):
+            entry = self._slots[key].entry
+            if entry.policy is not None:
+                entry.shorten(drop.leaves(entry.policy))
+            if not entry.fresh(now):
                 self._remove(key)
 
     def clear(self) -> None:

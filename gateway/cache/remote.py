@@ -5,6 +5,7 @@ Keys of a workspace carry the hash tag `{workspace}`, so that a cluster keeps th
     cdp:cache:{w}:<digest>     the entry
     cdp:lease:{w}:<digest>     who computes it now
     cdp:closed:{w}             sorted set of entries whose range is closed, by the range's end
+    cdp:linked:{w}             sorted set of entries that live shorter once events arrive, by when that life ends
     cdp:tag:{w}:<tag>          sorted set of entries with the tag, by when they expire
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import Any
 
 from gateway.cache.drops import Drop
 from gateway.cache.entry import Entry
@@ -38,6 +40,10 @@ def _closed_name(workspace: str) -> str:
     return f"cdp:closed:{{{workspace}}}"
 
 
+def _linked_name(workspace: str) -> str:
+    return f"cdp:linked:{{{workspace}}}"
+
+
 def _tag_name(workspace: str, tag: str) -> str:
     return f"cdp:tag:{{{workspace}}}:{tag}"
 
@@ -54,8 +60,10 @@ class Remote:
 
     async def get(self, key: CanonicalKey) -> Entry | None:
         """Return the entry, if Redis has it and answers."""
-        data = await self.guard.run(lambda redis: redis.run("GET", entry_name(key)), None)
-        return None if data is None else Entry.load(data)
+        look = (("GET", entry_name(key)), ("PTTL", entry_name(key)))
+        missing: list[Any] = [None, 0]
+        data, milliseconds = await self.guard.run(lambda redis: redis.transaction(look), missing)
+        return None if data is None else Entry.load(data, milliseconds / 1000)
 
     async def put(self, key: CanonicalKey, entry: Entry) -> None:
         """Keep an entry for its time to live, findable by what could drop it."""
@@ -66,7 +74,8 @@ class Remote:
         await self.guard.run(lambda redis: redis.run("UNLINK", entry_name(key)), 0)
 
     async def drop(self, drop: Drop) -> None:
-        """Delete what the drop hits; while Redis is away it is remembered, and done before Redis is used again."""
+        """Delete what the drop hits, and shorten the life of what it leaves for less. While Redis is away it is
+        remembered, and done before Redis is used again."""
         if not await self.guard.run(lambda redis: _drop(redis, drop), False):
             if len(self._pending) >= _PENDING:
                 self._overflowed.update(pending.workspace for pending in self._pending)
@@ -83,12 +92,18 @@ class Remote:
             score = "+inf" if policy.end is None else policy.end
             commands.append(("ZADD", closed, score, _member(policy.start, expires, name)))
             commands.append(("EXPIRE", closed, self._longest_ttl))
+        if policy.ttl_after_events is not None and policy.ttl_after_events < entry.ttl:
+            linked = _linked_name(key.workspace)
+            ends = _milliseconds(entry.stored_at + policy.ttl_after_events)
+            commands.append(("ZREMRANGEBYSCORE", linked, "-inf", _milliseconds(time.time() - self._longest_ttl)))
+            commands.append(("ZADD", linked, ends, f"{ends}|{name}"))
+            commands.append(("EXPIRE", linked, self._longest_ttl))
         for tag in policy.tags:
             tagged = _tag_name(key.workspace, tag)
             commands.append(("ZREMRANGEBYSCORE", tagged, "-inf", time.time()))
             commands.append(("ZADD", tagged, expires, name))
             commands.append(("EXPIRE", tagged, self._longest_ttl))
-        commands.append(("SET", name, entry.dump(), "EX", entry.ttl))
+        commands.append(("SET", name, entry.dump(), "PX", _milliseconds(entry.ttl)))
         if policy.closed:
             commands.append(("ZRANDMEMBER", closed, _SAMPLE))
         results = await redis.transaction(commands)
@@ -105,6 +120,10 @@ class Remote:
         while self._pending:
             await _drop(redis, self._pending[0])
             self._pending.popleft()
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def _member(start: int | None, expires: int, name: str) -> str:
@@ -139,7 +158,19 @@ async def _drop(redis: Commands, drop: Drop) -> bool:
             doomed += [member.split(b"|", 2)[2] for member in touched]
     if doomed:
         await run("UNLINK", *doomed)
+    if drop.ranged:
+        await _shorten(redis, drop.workspace)
     return True
+
+
+async def _shorten(redis: Commands, workspace: str) -> None:
+    # Whoever reads an entry asks how long Redis will keep it. Once shortened it need not be found again.
+    linked = _linked_name(workspace)
+    members = await redis.run("ZRANGE", linked, 0, -1)
+    if members:
+        ends = dict(reversed(member.split(b"|", 1)) for member in members)  # of an entry stored twice, the later one's
+        shortened = [("PEXPIREAT", name, int(end)) for name, end in ends.items()]
+        await redis.transaction([*shortened, ("ZREM", linked, *members)])
 
 
 async def _drop_all(redis: Commands, workspace: str) -> None:

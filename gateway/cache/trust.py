@@ -43,7 +43,7 @@ class Trust:
     def dropped(self, drop: Drop) -> None:
         """Take a drop."""
         self.log.add(drop)
-        self._memory.drop(drop)
+        self._memory.drop(drop, time.time())
 
     def accepts(self, entry: Entry, now: float, open_ttl: int) -> bool:
         """Whether an entry from Redis may be served. `open_ttl`: seconds an open range may be old."""

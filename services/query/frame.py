@@ -133,8 +133,8 @@ def cache_policy(
 
     A closed range (over before now, and meaning the same tomorrow) lives longer and is dropped when late events touch
     it. `relative`: the request depends on as_of in another way than by its range (`within_last`). `resolved`: the
-    answer shows or selects actors, whom an event outside its range may link to someone else; then no range is closed.
-    `reads`: what the answer was computed from when that is more than its range.
+    answer shows or selects actors, whom an event of any time may link to someone else: when one arrives, it lives no
+    longer than others. `reads`: what the answer was computed from when that is more than its range.
     """
     start, end = reads or (frame.start, frame.end)
     moves = not frame.pinned and (
@@ -143,9 +143,10 @@ def cache_policy(
         or timerange.is_relative(request.to)
         or (request.from_ is not None and timerange.is_relative(request.from_))
     )
-    closed = not moves and not resolved and end <= now
+    closed = not moves and end <= now
     return CachePolicy(
         ttl=closed_ttl if closed else ttl,
+        ttl_after_events=ttl if closed and resolved else None,
         start=round(start.timestamp() * 1000) if start is not None else None,
         end=round(end.timestamp() * 1000),
         closed=closed,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from contracts import subjects
 from contracts.base import encode
@@ -36,6 +37,7 @@ CLOSED = CachePolicy(
     end=int((JANUARY + timedelta(days=31)).timestamp() * 1000),
     closed=True,
 )
+LINKED = replace(CLOSED, ttl_after_events=60)
 TAGGED = CachePolicy(ttl=60, tags=("segment:1",))
 
 
@@ -80,12 +82,14 @@ async def drop(services: Responder, served: Served, *others: Served, **what: Any
         await until(lambda gateway=gateway, epoch=epoch: gateway.gateway.trust.log.epoch > epoch)
 
 
-async def ingest(services: Responder, served: Served, moment: datetime) -> None:
-    """Publish that rows at this time arrived, and wait until the gateway took it."""
-    before = served.gateway.trust.log.epoch
+async def ingest(services: Responder, served: Served, moment: datetime, *others: Served) -> None:
+    """Publish that rows at this time arrived, and wait until the gateways took it, in both levels."""
+    before = [gateway.gateway.trust.log.epoch for gateway in (served, *others)]
     event = EventsIngested(workspace_id=as_uuid(served.workspace), tables=("track",), rows=1, from_=moment, to=moment)
     await services.connection.publish(subjects.ingested(as_uuid(served.workspace)), encode(event))
-    await until(lambda: served.gateway.trust.log.epoch > before)
+    for gateway, epoch in zip((served, *others), before, strict=True):
+        await until(lambda gateway=gateway, epoch=epoch: gateway.gateway.trust.log.epoch > epoch)
+        await gateway.gateway.listener.settled()
 
 
 async def stored(served: Served) -> None:
@@ -257,6 +261,68 @@ async def test_ingestion_leaves_open_ranges_to_their_time_to_live(one: Served, s
     await call(one)
     await ingest(services, one, JANUARY + timedelta(days=5))
     assert await call(one) == ("hit", 1)
+
+
+LATER = JANUARY + timedelta(days=400)
+
+
+def lives(*gateways: Served) -> list[float]:
+    """Return the seconds for which each gateway's memory keeps its one entry."""
+    return [slot.entry.ttl for gateway in gateways for slot in gateway.gateway.memory._slots.values()]
+
+
+async def redis_lives(served: Served) -> list[int]:
+    """Return the seconds for which Redis still keeps each entry of the workspace."""
+    client = served.gateway.remote.guard._client
+    keys = [key async for key in client.scan_iter(match=f"cdp:cache:{{{served.workspace}}}:*")]
+    return [await client.ttl(key) for key in keys]
+
+
+async def test_events_of_any_time_leave_answers_with_actors_their_ordinary_life(
+    one: Served, two: Served, services: Responder
+) -> None:
+    services.policy = LINKED
+    await call(one)
+    await stored(one)
+    assert await call(two) == ("hit", 1)
+    assert min(lives(one, two)) > 500 and min(await redis_lives(one)) > 500
+    await ingest(services, one, LATER, two)
+    assert lives(one, two) == [60, 60] and max(await redis_lives(one)) <= 60
+    two.gateway.memory.clear()
+    assert await call(two) == ("hit", 1)
+    assert max(lives(one, two)) <= 61, "what another gateway's entry has left is read with it"
+    await ingest(services, one, JANUARY, two)
+    assert await call(two) == ("miss", 2), "what touches the range drops it at once"
+
+
+async def test_answers_with_actors_older_than_an_ordinary_life_end_with_the_first_event(
+    settings: Settings, services: Responder
+) -> None:
+    services.policy = LINKED
+    async with serving(settings, cache_ttl_query_seconds=1) as one, serving(settings, cache_ttl_query_seconds=1) as two:
+        two.workspace = one.workspace
+        await call(one)
+        await stored(one)
+        await asyncio.sleep(1.1)
+        assert await call(one) == ("hit", 1)
+        assert await call(two) == ("hit", 1), "nothing arrived"
+        await ingest(services, one, LATER, two)
+        assert not lives(one, two) and not await redis_lives(one)
+        assert await call(two) == ("miss", 2)
+
+
+async def test_an_answer_with_actors_is_shortened_by_what_arrives_while_it_is_computed(
+    one: Served, two: Served, services: Responder
+) -> None:
+    services.policy = LINKED
+    services.delay = 0.4
+    asking = asyncio.create_task(call(one))
+    await until(lambda: services.calls == 1)
+    await ingest(services, one, LATER, two)
+    assert await asking == ("miss", 1)
+    await stored(one)
+    assert await call(two) == ("hit", 1)
+    assert max(lives(one, two)) <= 60 and max(await redis_lives(one)) <= 60
 
 
 async def test_closed_ranges_outlive_the_open_ones_time_to_live(settings: Settings, services: Responder) -> None:

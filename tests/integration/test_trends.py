@@ -256,25 +256,25 @@ async def test_an_empty_range_has_no_buckets(api: Api) -> None:
         assert (found["buckets"], found["compared"], found["data"][0]["values"]) == ([], [], [])
 
 
-async def test_only_what_no_later_link_can_change_is_kept_long(api: Api) -> None:
+async def test_what_a_later_link_can_change_is_kept_long_only_until_events_arrive(api: Api) -> None:
     over = {"from": "2024-03-04", "to": "2024-03-07"}
     day, start = 86_400_000, round(START.timestamp() * 1000)
-    cases: list[tuple[dict[str, Any], bool, int | None]] = [
-        ({}, True, start),
-        ({"measure": "unique", "field": "event"}, True, start),
-        ({"measure": "actors"}, False, start),
-        ({"measure": "sessions"}, False, start),
-        ({"measure": "mau"}, False, start - 29 * day),
-        ({"occurrence": "first"}, False, None),
-        ({"where": {"op": "within_last", "field": "timestamp", "value": "7d"}}, False, start),
+    cases: list[tuple[dict[str, Any], bool, int | None, int | None]] = [
+        ({}, True, None, start),
+        ({"measure": "unique", "field": "event"}, True, None, start),
+        ({"measure": "actors"}, True, 60, start),
+        ({"measure": "sessions"}, True, 60, start),
+        ({"measure": "mau"}, True, 60, start - 29 * day),
+        ({"occurrence": "first"}, True, 60, None),
+        ({"where": {"op": "within_last", "field": "timestamp", "value": "7d"}}, False, None, start),
     ]
     connection = await nats.connect(api.settings.nats_url)
-    for series, closed, read_from in cases:
+    for series, closed, after_events, read_from in cases:
         request = json.dumps({"series": [series], **over}).encode()
         headers = {"Cdp-Workspace": str(api.workspace)}
         reply = await connection.request(BY_ID["query.trends"].subject, request, timeout=10, headers=headers)
         policy = CachePolicy.parse((reply.headers or {})["Cdp-Cache"])
-        assert (policy.closed, policy.start) == (closed, read_from), series
+        assert (policy.closed, policy.ttl_after_events, policy.start) == (closed, after_events, read_from), series
     await connection.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -83,6 +84,7 @@ def test_a_drop_names_the_very_millisecond_of_an_event(moment: int) -> None:
 
 
 TAGGED = CachePolicy(ttl=60, tags=("a",))
+LINKED = CachePolicy(ttl=600, ttl_after_events=60, start=0, end=10, closed=True)
 DROP = Drop(W, frozenset({"a"}), False)
 
 
@@ -90,10 +92,10 @@ def test_the_log_knows_what_came_after_an_epoch_and_nothing_else() -> None:
     log = DropLog()
     before = log.epoch
     log.add(DROP)
-    assert log.since(before, W, TAGGED)
-    assert not log.since(log.epoch, W, TAGGED)
-    assert not log.since(before, "another", TAGGED)
-    assert not log.since(before, W, CachePolicy(ttl=60))
+    assert log.left(before, W, TAGGED) == 0
+    assert log.left(log.epoch, W, TAGGED) == 60
+    assert log.left(before, "another", TAGGED) == 60
+    assert log.left(before, W, CachePolicy(ttl=60)) == 60
 
 
 def test_the_log_is_careful_about_what_it_forgot() -> None:
@@ -101,12 +103,24 @@ def test_the_log_is_careful_about_what_it_forgot() -> None:
     before = log.epoch
     for _ in range(3):
         log.add(Drop("another", frozenset({"a"}), False))
-    assert log.since(before, W, TAGGED), "the forgotten drop may have been ours"
-    assert not log.since(before + 1, W, TAGGED)
+    assert log.left(before, W, TAGGED) == 0, "the forgotten drop may have been ours"
+    assert log.left(before + 1, W, TAGGED) == 60
     middle = log.epoch
     log.gap()
-    assert log.since(middle, W, TAGGED)
-    assert not log.since(log.epoch, W, TAGGED)
+    assert log.left(middle, W, TAGGED) == 0
+    assert log.left(log.epoch, W, TAGGED) == 60
+
+
+def test_events_of_any_time_shorten_what_shows_actors_and_those_that_touch_it_drop_it() -> None:
+    elsewhere, touching = Drop(W, frozenset(), True, 10, 20), Drop(W, frozenset(), True, 9, 20)
+    assert (elsewhere.leaves(LINKED), touching.leaves(LINKED), DROP.leaves(LINKED)) == (60, 0, 600)
+    log = DropLog()
+    lives = []
+    for drop in (DROP, Drop("another", frozenset(), True), elsewhere, elsewhere, touching):
+        log.add(drop)
+        lives.append(log.left(0, W, LINKED))
+    assert lives == [600, 600, 60, 60, 0]
+    assert log.left(log.epoch - 1, W, CachePolicy(ttl=30, ttl_after_events=60, start=21, closed=True)) == 30
 
 
 def test_memory_holds_its_limit_and_drops_the_least_recently_used() -> None:
@@ -164,11 +178,29 @@ def test_memory_drops_by_tag_and_range_only_what_is_hit() -> None:
     memory.put(key("tagged"), entry(policy=TAGGED))
     memory.put(key("closed"), entry(policy=CachePolicy(ttl=60, start=0, end=10, closed=True)))
     memory.put(key("open"), entry(policy=CachePolicy(ttl=60, start=0)))
-    memory.drop(Drop(W, frozenset({"b"}), True, 10, 20))
+    memory.drop(Drop(W, frozenset({"b"}), True, 10, 20), NOW)
     assert len(memory) == 3
-    memory.drop(Drop(W, frozenset({"a"}), True, 9, 20))
+    memory.drop(Drop(W, frozenset({"a"}), True, 9, 20), NOW)
     assert memory.get(key("open"), NOW) is not None
     assert len(memory) == 1
+
+
+def test_memory_drops_a_hit_entry_of_a_machine_whose_clock_is_ahead() -> None:
+    memory = Memory(1_000_000)
+    memory.put(key("a"), entry(policy=TAGGED, stored_at=NOW + 30))
+    memory.drop(DROP, NOW)
+    assert len(memory) == 0
+
+
+def test_memory_shortens_what_shows_actors_to_its_ordinary_life_from_when_it_was_made() -> None:
+    memory = Memory(1_000_000)
+    memory.put(key("old"), entry(policy=LINKED, ttl=600, stored_at=NOW - 60))
+    memory.put(key("young"), entry(policy=LINKED, ttl=600, stored_at=NOW - 20))
+    memory.drop(Drop(W, frozenset(), True, 10, 20), NOW)
+    assert len(memory) == 1
+    memory.drop(Drop(W, frozenset(), True, 10, 20), NOW + 30)
+    assert memory.get(key("young"), NOW + 39) is not None
+    assert memory.get(key("young"), NOW + 40) is None
 
 
 def test_entries_of_redis_are_trusted_by_when_they_were_stored() -> None:
@@ -197,11 +229,17 @@ def test_keys_tell_requests_apart_and_spellings_not() -> None:
 
 
 def test_an_entry_survives_redis_and_odd_bytes_do_not() -> None:
-    kept = entry(policy=TAGGED)
-    loaded = Entry.load(kept.dump())
+    kept = entry(policy=TAGGED, stored_at=time.time())
+    loaded = Entry.load(kept.dump(), 61)
     assert loaded is not None
     assert (loaded.body, loaded.etag, loaded.policy, loaded.ttl) == (kept.body, kept.etag, TAGGED, 60)
-    assert Entry.load(b"odd") is None
+    assert Entry.load(b"odd", 60) is None
+
+
+def test_an_entry_holds_no_longer_than_redis_would_keep_it() -> None:
+    kept = entry(policy=LINKED, ttl=600, stored_at=time.time() - 20)
+    loaded = Entry.load(kept.dump(), 40)
+    assert loaded is not None and loaded.ttl == pytest.approx(60, abs=5)
 
 
 async def test_the_compressed_variant_is_made_once() -> None:
