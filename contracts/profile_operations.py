@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts import privacy, profiles
+from contracts import privacy, profile_merges, profiles
 from contracts.operation import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -19,6 +19,52 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="One person's profile",
         description="By the profile's id, `user_id:…`, `anonymous_id:…` or a trait that names one person, as "
         "`email:…`. Ids that were merged or linked find the profile they belong to now.",
+    ),
+    Operation(
+        service="profile",
+        name="merge",
+        method="POST",
+        path="/profiles/{id}/merge",
+        request=profile_merges.ProfileMerge,
+        response=profile_merges.ProfileMerged,
+        scope="profiles:write",
+        summary="Merge another profile into this one, or say what that would change",
+        description="The other profile's id, and all its ids, find this one from then on. No event is rewritten: "
+        "`POST /profiles/{id}/unmerge` takes it back.",
+        examples=profile_merges.MERGE_EXAMPLES,
+    ),
+    Operation(
+        service="profile",
+        name="unmerge",
+        method="POST",
+        path="/profiles/{id}/unmerge",
+        request=profile_merges.ProfileUnmerge,
+        response=profile_merges.ProfileUnmerged,
+        scope="profiles:write",
+        summary="Take a merge back",
+        description="Both profiles are as they would be had it never been; links and merges made since hold.",
+        examples=profile_merges.UNMERGE_EXAMPLES,
+    ),
+    Operation(
+        service="profile",
+        name="merges",
+        method="GET",
+        path="/profiles/{id}/merges",
+        request=profile_merges.MergesList,
+        response=profile_merges.MergesPage,
+        scope="profiles:read",
+        summary="Merges of one person's ids, those taken back too",
+    ),
+    Operation(
+        service="profile",
+        name="warnings",
+        method="GET",
+        path="/profiles/warnings",
+        request=profile_merges.WarningsList,
+        response=profile_merges.WarningsPage,
+        scope="profiles:read",
+        summary="Ids that gather suspiciously many others",
+        description="Shared devices, test accounts, ids that senders make up: each with how many, and what helps.",
     ),
     Operation(
         service="profile",

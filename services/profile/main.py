@@ -15,6 +15,12 @@ from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
 from services.profile.bus import Bus
 from services.profile.changes import publishing
+from services.profile.merging.applying import Applier
+from services.profile.merging.blocked import BlockedWatch
+from services.profile.merging.health import warnings
+from services.profile.merging.listing import merges
+from services.profile.merging.merge import merge
+from services.profile.merging.unmerge import unmerge
 from services.profile.privacy.carrying import Carrier
 from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
@@ -34,9 +40,13 @@ def build(settings: Settings) -> Service:
         bus=bus,
         workspaces=Workspaces(bus),
     )
-    carrier = Carrier(resources)
+    carrier, applier = Carrier(resources), Applier(resources)
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
+        "merge": partial(merge, applier),
+        "unmerge": partial(unmerge, applier),
+        "merges": merges,
+        "warnings": warnings,
         "delete": partial(delete, carrier),
         "suppress": partial(suppress, carrier),
         "deletion_get": deletion_get,
@@ -45,7 +55,7 @@ def build(settings: Settings) -> Service:
     return Service(
         name="profile",
         handlers={name: partial(handler, resources) for name, handler in handlers.items()},
-        lifespan=partial(_stores, resources, carrier),
+        lifespan=partial(_stores, resources, carrier, applier),
         checks={
             "clickhouse": resources.clickhouse.ping,
             "postgres": resources.postgres.ping,
@@ -55,13 +65,13 @@ def build(settings: Settings) -> Service:
 
 
 @asynccontextmanager
-async def _stores(resources: Resources, carrier: Carrier) -> AsyncIterator[None]:
+async def _stores(resources: Resources, carrier: Carrier, applier: Applier) -> AsyncIterator[None]:
     await resources.postgres.start()
     await resources.clickhouse.start()
     await resources.bus.start()
     await resources.workspaces.start()
     try:
-        async with carrier.running(), publishing(resources):
+        async with carrier.running(), applier.running(), BlockedWatch(resources).running(), publishing(resources):
             yield
     finally:
         await resources.bus.close()
