@@ -289,6 +289,17 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         service="query",
+        name="sql_history",
+        method="GET",
+        path="/query/sql/history",
+        request=sql.SqlHistoryList,
+        response=sql.SqlHistoryPage,
+        scope="query:read",
+        summary="Statements of custom SQL that were sent, newest first",
+        description="Of the last 30 days, at most 1,000: text, how it ended, time, rows, who.",
+    ),
+    Operation(
+        service="query",
         name="sql_cancel",
         method="DELETE",
         path="/query/sql/{query_id}",

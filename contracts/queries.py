@@ -29,6 +29,8 @@ SearchText: TypeAlias = Annotated[
     str, Meta(max_length=200, description="Part of the name, the description or a tag, in either case")
 ]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=500)]
+Parameters: TypeAlias = Annotated[dict[str, Any], Meta(max_length=200, examples=[{"since": "2026-01-01"}])]
+"""Values of a statement's `{name:Type}`."""
 
 
 class QueryLabel(Message, frozen=True, kw_only=True):
@@ -102,13 +104,16 @@ class QueryVersionRestore(QueryVersionGet, frozen=True, kw_only=True):
 
 class QueryRun(QueryGet, frozen=True, kw_only=True):
     """Run a saved query. What is given here holds instead of what its definition says; null: nothing in its place
-    (`"to": null` is up to as_of). `cursor`: the next page, for kinds that have pages."""
+    (`"to": null` is up to as_of). `cursor`: the next page, for kinds that have pages. `parameters`: of the kind `sql`,
+    each in place of the definition's; `query_id`: to follow or cancel it."""
 
     from_: Moment | UnsetType | None = named(default=UNSET, name="from")
     to: Moment | UnsetType | None = UNSET
     timezone: TimeZone | UnsetType | None = UNSET
     as_of: Moment | UnsetType | None = UNSET
     cursor: Cursor | UnsetType = UNSET
+    parameters: Parameters | UnsetType = UNSET
+    query_id: UUID | UnsetType = UNSET
 
 
 class QuerySummary(QueryLabel, frozen=True, kw_only=True):

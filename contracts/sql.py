@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from msgspec import Meta
 from msgspec import field as named
 
+from contracts.analysis import Cursor
 from contracts.base import Message
-from contracts.common import Facts, TimeZone
+from contracts.common import Facts, Moment, TimeZone
+from contracts.operation import Format
+from contracts.queries import PageLimit, Parameters
+
+SqlState: TypeAlias = Literal["running", "finished", "failed", "cancelled", "refused"]
+"""Of a statement. `refused`: it never ran; `cancelled`: by who asked, or because they went away."""
 
 
-class SqlRequest(Message, frozen=True, kw_only=True):
-    """One SELECT, or EXPLAIN of one. `parameters`: values of the statement's `{name:Type}`. `query_id`: chosen by
-    the caller who may want to cancel it."""
+class SqlStatement(Message, frozen=True, kw_only=True):
+    """A statement. `parameters`: values of its `{name:Type}`. `as_of`: what now() says."""
 
     query: Annotated[
         str,
@@ -24,10 +30,15 @@ class SqlRequest(Message, frozen=True, kw_only=True):
             examples=["SELECT event, count() AS n FROM events_track GROUP BY event ORDER BY n DESC"],
         ),
     ]
-    parameters: Annotated[dict[str, Any], Meta(max_length=200, examples=[{"since": "2026-01-01"}])] = named(
-        default_factory=dict
-    )
+    parameters: Parameters = named(default_factory=dict)
     timezone: TimeZone | None = None
+    as_of: Moment | None = None
+
+
+class SqlRequest(SqlStatement, frozen=True, kw_only=True):
+    """One SELECT, or EXPLAIN of one. `query_id`: chosen by the caller who may want to
+    follow it or to cancel it."""
+
     limit: (
         Annotated[int, Meta(ge=1, le=100_000, description="Rows at most: of JSON 1,000 by default, of a stream all")]
         | None
@@ -61,6 +72,83 @@ class SqlCancelled(Message, frozen=True, kw_only=True):
     """The query does not run any more; whether it did is not said."""
 
     query_id: UUID
+
+
+class SqlProgressGet(Message, frozen=True, kw_only=True):
+    """Which query: the `query_id` it was sent with, or that its answer says."""
+
+    query_id: UUID
+
+
+class SqlProgress(Message, frozen=True, kw_only=True):
+    """How far a query is, or how it ended. `rows_to_read`, `percent` and `memory_bytes` are of one that runs, and null
+    while the engine does not say; `rows_read` and `bytes_read` are null where nobody counted."""
+
+    query_id: UUID
+    status: SqlState
+    error: str | None
+    started_at: datetime
+    seconds: float
+    rows_read: int | None
+    bytes_read: int | None
+    rows_to_read: int | None = None
+    percent: float | None = None
+    memory_bytes: int | None = None
+
+
+class SqlEstimateRequest(SqlStatement, frozen=True, kw_only=True):
+    """A SELECT that has not run yet."""
+
+
+class SqlTableEstimate(Message, frozen=True, kw_only=True):
+    """Of one table: parts it is stored in, rows in the ranges to be read, bytes of the columns to be read."""
+
+    table: str
+    parts: int
+    rows: int
+    bytes: int | None
+
+
+class SqlEstimate(Message, frozen=True, kw_only=True):
+    """What a statement would read at most, uncompressed. `bytes`: null where the sizes of columns are not known."""
+
+    rows: int
+    bytes: int | None
+    parts: int
+    tables: tuple[SqlTableEstimate, ...]
+    meta: Facts
+
+
+class SqlHistoryList(Message, frozen=True, kw_only=True):
+    """Statements of the workspace, newest first."""
+
+    search: Annotated[str, Meta(max_length=200, description="Part of the statement, in either case")] = ""
+    status: SqlState | None = None
+    limit: PageLimit = 50
+    cursor: Cursor | None = None
+
+
+class SqlHistoryEntry(Message, frozen=True, kw_only=True):
+    """A statement that was sent: `seconds` is null while it runs, counts are null where nobody counted."""
+
+    query_id: UUID
+    query: str
+    status: SqlState
+    error: str | None
+    started_at: datetime
+    seconds: float | None
+    rows_read: int | None
+    bytes_read: int | None
+    rows_returned: int | None
+    format: Format
+    principal: str
+
+
+class SqlHistoryPage(Message, frozen=True, kw_only=True):
+    """`next_cursor`: null on the last page."""
+
+    data: tuple[SqlHistoryEntry, ...]
+    next_cursor: str | None
 
 
 class SqlSchemaGet(Message, frozen=True, kw_only=True):
@@ -111,5 +199,11 @@ EXAMPLES: dict[str, Any] = {
         "FROM events_track WHERE event = {event:String} GROUP BY day ORDER BY day",
         "parameters": {"event": "Order Completed"},
         "timezone": "Europe/Berlin",
+    },
+}
+ESTIMATE_EXAMPLES: dict[str, Any] = {
+    "a month of orders": {
+        "query": "SELECT uniq(actor) FROM events_track WHERE event = 'Order Completed' AND timestamp >= now() - "
+        "INTERVAL 1 MONTH",
     },
 }

@@ -31,6 +31,8 @@ from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
 from services.query.sql.engine import SqlEngine
 from services.query.sql.handler import sql, sql_cancel
+from services.query.sql.history import History
+from services.query.sql.history_list import sql_history
 from services.query.sql.schema import sql_schema
 from services.query.sql.slots import Slots
 from services.query.workspace import workspace_get, workspace_put
@@ -39,14 +41,16 @@ from services.query.workspace import workspace_get, workspace_put
 def build(settings: Settings) -> Service:
     """Return the service, its handlers bound to stores that connect when it starts."""
     clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size)
+    postgres = Postgres(settings.postgres_url, size=settings.postgres_pool_size)
     resources = Resources(
         settings=settings,
         clickhouse=clickhouse,
-        postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
+        postgres=postgres,
         schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
         engine=EngineGate(clickhouse),
         sql=SqlEngine(settings, clickhouse),
         slots=Slots(settings),
+        history=History(postgres),
     )
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "events": events,
@@ -69,6 +73,7 @@ def build(settings: Settings) -> Service:
         "sql": sql,
         "sql_cancel": sql_cancel,
         "sql_schema": sql_schema,
+        "sql_history": sql_history,
         "forget": forget,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,
@@ -94,7 +99,7 @@ async def _stores(resources: Resources) -> AsyncIterator[None]:
     await resources.clickhouse.start()
     await resources.sql.start()
     try:
-        async with purging(resources.postgres):
+        async with purging(resources.postgres), resources.history.recording():
             yield
     finally:
         await resources.sql.close()

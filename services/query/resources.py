@@ -22,6 +22,7 @@ from services.query import workspaces
 from services.query.engine_gate import EngineGate
 from services.query.frame import Analysis, Frame, OfTables, Ranged, Reads
 from services.query.sql.engine import SqlEngine
+from services.query.sql.history import History
 from services.query.sql.slots import Slots
 
 
@@ -36,6 +37,7 @@ class Resources:
     engine: EngineGate
     sql: SqlEngine
     slots: Slots
+    history: History
 
     async def settle(self, request: OfTables, context: RequestContext, *, page: Cursor | None = None) -> Frame:
         """Resolve a request's clock, time zone, range and tables; those of the `page` before hold for all pages."""

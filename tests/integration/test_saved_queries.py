@@ -319,7 +319,7 @@ async def test_what_cannot_be_saved_is_a_400_that_names_the_field(api: Api, body
 
 
 async def test_an_unknown_kind_is_told_which_there_are(api: Api) -> None:
-    answer = await api.call("/queries", _query(kind="sql"))
+    answer = await api.call("/queries", _query(kind="catalog"))
     message = answer.json["errors"][0]["message"]
     for kind in ANALYSES:
         assert kind in message

@@ -88,7 +88,8 @@ def _settled(body: bytes) -> bytes:
 async def test_a_run_answers_what_the_analysis_answers_in_each_of_its_formats(
     shop: Api, kind: str, example: dict[str, Any]
 ) -> None:
-    definition = {**example, **_PINNED}
+    pinned = {"as_of": _PINNED["as_of"]} if kind == "sql" else _PINNED
+    definition = {**example, **pinned}
     id_ = await _save(shop, kind, definition)
     for format_ in ("json", "csv", "ndjson"):
         accept = MEDIA_TYPES[format_]
@@ -174,6 +175,56 @@ async def test_kinds_without_pages_take_no_cursor(shop: Api) -> None:
     id_ = await _save(shop, kind, {**next(iter(ANALYSES[kind].examples.values())), **_PINNED})
     answer = await _run(shop, id_, {"cursor": "x"})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/cursor")
+
+
+async def test_a_statement_runs_with_its_parameters_or_those_of_the_run(shop: Api) -> None:
+    definition = {
+        "query": "SELECT {word:String}, {number:UInt8} + 1, toString(toDateTime(0)) AS clock",
+        "parameters": {"word": "saved", "number": 1},
+        "timezone": "Asia/Tokyo",
+    }
+    id_ = await _save(shop, "sql", definition)
+
+    async def rows(body: Any) -> Any:
+        run = await _run(shop, id_, body)
+        assert run.status == 200, run.body
+        assert run.headers["X-Cache"] == "miss", "never kept"
+        return run.json["data"]
+
+    for _ in range(2):
+        assert await rows({}) == [["saved", 2, "1970-01-01 09:00:00"]]
+    query_id = "11111111-2222-4333-8444-555555555555"
+    assert await rows({"parameters": {"word": "said"}, "timezone": "UTC"}) == [["said", 2, "1970-01-01 00:00:00"]]
+    run = await _run(shop, id_, {"query_id": query_id, "parameters": {"number": 255}})
+    assert (run.json["data"][0][1], run.json["meta"]["query_id"]) == (256, query_id)
+    text = await _run(shop, id_, {}, accept="text/csv")
+    assert text.body.splitlines()[1] == b'"saved",2,"1970-01-01 09:00:00"'
+    changed = {"name": "q", "kind": "sql", "definition": {"query": "SELECT 2"}}
+    assert (await shop.call(f"/queries/{id_}", changed, method="PUT", **{"If-Match": '"1"'})).status == 200
+    assert await rows({}) == [[2]]
+    (first, *_) = (await shop.call("/query/sql/history", method="GET")).json["data"]
+    assert first["query"] == "SELECT 2"
+
+
+async def test_a_statement_takes_no_range_and_no_pages(shop: Api) -> None:
+    id_ = await _save(shop, "sql", {"query": "SELECT {a:UInt8}", "parameters": {"a": 1}})
+    for body, pointer in (
+        ({"from": "-7d"}, "/from"),
+        ({"to": "2026-01-01"}, "/to"),
+        ({"cursor": "x"}, "/cursor"),
+        ({"parameters": {"b": 1}}, "/parameters/b"),
+        ({"parameters": []}, "/parameters"),
+        ({"query": "SELECT 2"}, ""),
+    ):
+        run = await _run(shop, id_, body)
+        assert (run.status, run.json["errors"][0].get("pointer", "")) == (400, pointer), run.body
+    id_ = await _save(shop, "sql", {"query": "SELECT file('x')", "parameters": {"a": 1}})
+    run = await _run(shop, id_)
+    assert (run.status, run.json["errors"][0]["pointer"]) == (400, "/definition/query")
+    events = await _save(shop, "events", _ORDERS)
+    for body in ({"parameters": {"a": 1}}, {"query_id": "11111111-2222-4333-8444-555555555555"}):
+        run = await _run(shop, events, body)
+        assert (run.status, run.json["errors"][0]["pointer"]) == (400, f"/{next(iter(body))}"), run.body
 
 
 async def test_a_run_is_cached_until_its_definition_changes(shop: Api) -> None:

@@ -1,7 +1,7 @@
 """The services' handle on ClickHouse."""
 
 from services.kit.clickhouse.client import ClickHouse, External
-from services.kit.clickhouse.errors import ClickHouseError, EngineLimit
+from services.kit.clickhouse.errors import ClickHouseError, EngineLimit, QueryStopped
 from services.kit.clickhouse.http import RawStream
 from services.kit.clickhouse.results import Block, Column, Result, RowStream
 
@@ -12,6 +12,7 @@ __all__ = [
     "Column",
     "EngineLimit",
     "External",
+    "QueryStopped",
     "RawStream",
     "Result",
     "RowStream",

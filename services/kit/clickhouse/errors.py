@@ -55,9 +55,10 @@ _LIMITS: Final = {
     472: "rows of a join",
     597: "partitions to read",
 }
-_AWAY: Final = frozenset({3, 32, 203, 209, 210, 225, 236, 242, 243, 279, 394, 425, 439, 519, 735, 999})
+_AWAY: Final = frozenset({3, 32, 203, 209, 210, 225, 236, 242, 243, 279, 425, 439, 519, 735, 999})
 """Shutting down, replicas or disks not there, queries stopped by an operator: asking again later may help."""
 _TOO_MANY_QUERIES: Final = 202
+_STOPPED: Final = 394
 _NAMES: Final = {value: name for name, value in vars(ErrorCode).items() if isinstance(value, int)}
 _NAME_AT_END: Final = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\s*(?:\(version [^)]*\))?\s*$")
 
@@ -68,6 +69,10 @@ class EngineLimit(LimitExceeded):
     def __init__(self, detail: str, setting: str) -> None:
         super().__init__(detail)
         self.setting = setting
+
+
+class QueryStopped(Unavailable):
+    """A statement was stopped on the server (KILL QUERY), by somebody who had the right to."""
 
 
 class ClickHouseError(Exception):
@@ -97,6 +102,8 @@ def from_code(code: int, message: str) -> CdpError | ClickHouseError:
         return EngineLimit(f"the query needs more than it may use: {_LIMITS[code]}", _SETTINGS.get(code, ""))
     if code == _TOO_MANY_QUERIES:
         return TooManyRequests("ClickHouse runs as many queries as it may", retry_after=1)
+    if code == _STOPPED:
+        return QueryStopped("the query was stopped on the server", retry_after=1)
     if code in _AWAY:
         return unavailable()
     found = _NAME_AT_END.search(message)

@@ -1,4 +1,4 @@
-"""Which analyses can be saved: every operation that answers a request about a range of events, and no second list."""
+"""Which analyses can be saved: every operation that answers a request about a range of events, and custom SQL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from contracts.base import decode, encode
 from contracts.errors import InvalidRequest
 from contracts.operation import Operation
 from contracts.operations import OPERATIONS
+from contracts.sql import SqlRequest
 from services.query.analysis.nested import under
 
 RANGE: Final = ("from", "to", "timezone", "as_of")
 """What every analysis has, and a run may say anew."""
+_OF_ONE_RUN: Final = {
+    "cursor": "a saved query begins at its first page: leave it out",
+    "query_id": "each run has an id of its own: leave it out",
+}
+"""Members that no definition has, and why."""
 MAX_BYTES: Final = 262_144
 """Of a definition, as JSON."""
 
@@ -22,6 +28,8 @@ MAX_BYTES: Final = 262_144
 def _is_analysis(operation: Operation) -> bool:
     if operation.path != f"/query/{operation.name}" or not isinstance(operation.request, type(msgspec.Struct)):
         return False
+    if operation.request is SqlRequest:
+        return True  # its range is in the statement
     return {field.encode_name for field in msgspec.structs.fields(operation.request)}.issuperset(RANGE)
 
 
@@ -54,8 +62,9 @@ def check_definition(kind: str, definition: Mapping[str, Any]) -> None:
         raise InvalidRequest.at("/definition", f"must be at most {MAX_BYTES} bytes of JSON")
     with under("/definition"):
         request_of(operation, definition)
-    if definition.get("cursor") is not None:
-        raise InvalidRequest.at("/definition/cursor", "a saved query begins at its first page: leave it out")
+    for member, why in _OF_ONE_RUN.items():
+        if definition.get(member) is not None:
+            raise InvalidRequest.at(f"/definition/{member}", why)
 
 
 def request_of(operation: Operation, members: Mapping[str, Any]) -> Any:

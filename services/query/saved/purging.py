@@ -12,6 +12,7 @@ from contracts.errors import Unavailable
 from services.kit.logs import log
 from services.kit.postgres import Postgres
 from services.query.saved import list_store, store
+from services.query.sql import history_store
 
 _EVERY_SECONDS: Final = 600.0
 
@@ -33,6 +34,7 @@ async def _purge_for_ever(postgres: Postgres) -> None:
         try:
             await store.purge(postgres)
             await list_store.purge(postgres)
+            await history_store.purge(postgres)
         except Unavailable:
             log(logging.WARNING, "nothing was purged: PostgreSQL does not answer")
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,14 @@ from services.query.saved.kinds import analysis, request_of
 
 Handlers: TypeAlias = Mapping[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]]
 """The service's handlers, by the operation's name."""
+
+
+_MISSING: Final = {
+    "cursor": "has no pages",
+    "parameters": "has no parameters: leave them out",
+    "query_id": "is not followed by an id: leave it out",
+}
+_NO_RANGE: Final = "takes no range: name times in the statement, as parameters perhaps"
 
 
 def cache_tag(id: UUID) -> str:
@@ -41,7 +49,7 @@ async def queries_run(
     operation = analysis(saved.kind)
     if context.format not in operation.formats:
         raise NotAcceptable(f"{saved.kind} is answered as {', '.join(operation.formats)}")
-    said = _said(request, operation)
+    said = _said(request, operation, saved.definition)
     with under("/definition", but=said):
         asked = request_of(operation, {**saved.definition, **said})
         result: Answer | Stream = await handlers[saved.kind](resources, asked, context)
@@ -51,13 +59,17 @@ async def queries_run(
     return result
 
 
-def _said(request: QueryRun, operation: Operation) -> dict[str, Any]:
+def _said(request: QueryRun, operation: Operation, definition: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members the request says itself, by their names in the analysis' request."""
     said = {
         field.encode_name: value
         for field in msgspec.structs.fields(request)
         if field.name != "id" and (value := getattr(request, field.name)) is not msgspec.UNSET
     }
-    if "cursor" in said and "cursor" not in operation.request.__struct_fields__:
-        raise InvalidRequest.at("/cursor", f"{operation.name} has no pages")
+    known = {field.encode_name for field in msgspec.structs.fields(operation.request)}
+    for member in said:
+        if member not in known:
+            raise InvalidRequest.at(f"/{member}", f"{operation.name} {_MISSING.get(member, _NO_RANGE)}")
+    if "parameters" in said:
+        said["parameters"] = {**definition.get("parameters", {}), **said["parameters"]}
     return said
