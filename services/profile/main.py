@@ -16,7 +16,6 @@ from services.kit.settings import Settings, load
 from services.profile.bus import Bus
 from services.profile.changes import publishing
 from services.profile.merging.applying import Applier
-from services.profile.merging.blocked import BlockedWatch
 from services.profile.merging.health import warnings
 from services.profile.merging.listing import merges
 from services.profile.merging.merge import merge
@@ -71,7 +70,7 @@ async def _stores(resources: Resources, carrier: Carrier, applier: Applier) -> A
     await resources.bus.start()
     await resources.workspaces.start()
     try:
-        async with carrier.running(), applier.running(), BlockedWatch(resources).running(), publishing(resources):
+        async with carrier.running(), applier.running(), publishing(resources):
             yield
     finally:
         await resources.bus.close()

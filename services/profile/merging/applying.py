@@ -62,7 +62,7 @@ class Applier:
             try:
                 for workspace in await store.unapplied(self._resources.postgres):
                     await self.apply(workspace)
-            except (CdpError, nats.errors.Error) as error:
+            except CdpError as error:
                 log(logging.WARNING, "merges are not applied yet", reason=type(error).__name__)
             except Exception as error:
                 # A table of a migration still to come, a statement the engine refuses: the next time may do.
@@ -79,10 +79,16 @@ async def _apply(resources: Resources, workspace: UUID) -> bool:
         await resources.clickhouse.insert(_TABLE, _COLUMNS, list(zip(*values, strict=True)))
     await identity.reload_identity(resources.clickhouse, cluster=resources.settings.clickhouse_cluster)
     await project(resources, workspace, {unsigned(row[key]) for row in rows for key in ("loser_key", "winner_key")})
-    drop = CacheDrop(workspace_id=workspace, tags=dropped(workspace, rows))
-    await resources.bus.connection.publish(subjects.CACHE_DROP, encode(drop))
+    await _drop(resources, CacheDrop(workspace_id=workspace, tags=dropped(workspace, rows)))
     await store.applied(resources.postgres, rows)
     return True
+
+
+async def _drop(resources: Resources, drop: CacheDrop) -> None:
+    try:
+        await resources.bus.connection.publish(subjects.CACHE_DROP, encode(drop))
+    except (nats.errors.Error, OSError) as error:  # a gateway that missed it waits for the time to live
+        log(logging.WARNING, "caches were not told", reason=type(error).__name__)
 
 
 def dropped(workspace: UUID, rows: Sequence[asyncpg.Record]) -> tuple[str, ...]:

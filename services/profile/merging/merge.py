@@ -6,9 +6,10 @@ from contracts.base import encode
 from contracts.caching import CacheDrop
 from contracts.profile_merges import ProfileMerge, ProfileMerged
 from services.kit.service import Answer, RequestContext
-from services.profile.merging import simulation, store
+from services.profile.merging import store
 from services.profile.merging.applying import Applier, dropped
 from services.profile.merging.deciding import decide, named
+from services.profile.merging.simulation import simulate
 from services.profile.profile import one
 from services.profile.resources import Resources
 
@@ -25,7 +26,7 @@ async def merge(applier: Applier, resources: Resources, request: ProfileMerge, c
     winner = await named(resources, workspace, request.id, "/id")
     loser = await named(resources, workspace, request.other, "/other")
     if request.dry_run:
-        return Answer(encode(await simulation.simulate(resources, workspace, winner, loser)))
+        return Answer(encode(await simulate(resources, workspace, winner, loser)))
     async with store.turn(resources.postgres, workspace) as connection:
         pair = await decide(connection, resources, workspace, winner, loser)
         changed = pair.winner != pair.loser

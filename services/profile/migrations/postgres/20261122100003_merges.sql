@@ -22,12 +22,5 @@ CREATE INDEX IF NOT EXISTS merges_by_loser ON profile.merges (workspace_id, lose
 CREATE INDEX IF NOT EXISTS merges_by_winner ON profile.merges (workspace_id, winner_key);
 CREATE INDEX IF NOT EXISTS merges_unapplied ON profile.merges (workspace_id) WHERE NOT applied;
 
--- The keys of blocked ids (cdp.identity_blocked) that the profiles of a workspace were made with.
-CREATE TABLE IF NOT EXISTS profile.blocked (
-    workspace_id uuid PRIMARY KEY,
-    actor_keys bigint[] NOT NULL
-);
-
 -- migrate:down
-DROP TABLE IF EXISTS profile.blocked;
 DROP TABLE IF EXISTS profile.merges;
