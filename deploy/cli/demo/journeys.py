@@ -12,7 +12,7 @@ from typing import Final
 
 from deploy.cli.demo.calls import Page, Recorder, campaign_context, day_of, device_context, dumps
 from deploy.cli.demo.people import Browser, Person, Visit, population
-from deploy.cli.demo.world import CAMPAIGNS, CATEGORIES, INDUSTRIES, PRODUCTS, SEED, Product
+from deploy.cli.demo.world import CAMPAIGNS, CATEGORIES, INDUSTRIES, PEOPLE, PRODUCTS, SEED, Product
 
 _APPEALS: Final = [product.appeal for product in PRODUCTS]
 _PAGES: Final = {product.sku: Page(f"/products/{product.sku.lower()}", product.name, "", "") for product in PRODUCTS}
@@ -24,9 +24,9 @@ _THANKS: Final = Page("/thank-you", "Thank you")
 _BLOCK: Final = 3_000
 
 
-def calls() -> Iterator[str]:
-    """Yield every call of the demo as a line of JSON, roughly in order of time; the same lines on every run."""
-    people, visits = population()
+def calls(size: int = PEOPLE) -> Iterator[str]:
+    """Yield every call of so many people as a line of JSON, roughly in order of time; the same lines on every run."""
+    people, visits = population(size)
     random = Random(SEED + 1)  # noqa: S311 - a demo, which has to be the same every time
     recorder = Recorder(random)
     shop = _Shop(random, recorder)

@@ -80,14 +80,14 @@ class Visit:
     browser: int
 
 
-def population() -> tuple[list[Person], list[Visit]]:
-    """Return everybody and all visits in order of time; the same for every call."""
+def population(size: int = PEOPLE) -> tuple[list[Person], list[Visit]]:
+    """Return so many people and all their visits in order of time; the same for every call."""
     random = Random(SEED)  # noqa: S311 - a demo, which has to be the same every time
     days = [_day_weight(day) for day in range(_DAYS)]
     day_sums = list(accumulate(days))
     people: list[Person] = []
     visits: list[Visit] = []
-    for number in range(PEOPLE):
+    for number in range(size):
         person = _person(random, number, people)
         people.append(person)
         first = random.choices(range(_DAYS), cum_weights=day_sums)[0]
