@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from contracts import privacy, profile_merges, profiles
+from contracts import privacy, profile_merges, profile_reads, profile_search, profiles
 from contracts.operation import Operation
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -19,6 +19,86 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         summary="One person's profile",
         description="By the profile's id, `user_id:…`, `anonymous_id:…` or a trait that names one person, as "
         "`email:…`. Ids that were merged or linked find the profile they belong to now.",
+    ),
+    Operation(
+        service="profile",
+        name="events",
+        method="GET",
+        path="/profiles/{id}/events",
+        request=profile_reads.ProfileEvents,
+        response=profile_reads.ProfileEventsPage,
+        scope="profiles:read",
+        summary="One person's timeline",
+        description="Events of all tables and all ids of the person, newest or oldest first, as far back as there are "
+        "any. Pages stay whole while events come in and profiles are linked, merged and unmerged.",
+    ),
+    Operation(
+        service="profile",
+        name="sessions",
+        method="GET",
+        path="/profiles/{id}/sessions",
+        request=profile_reads.ProfileSessions,
+        response=profile_reads.ProfileSessionsPage,
+        scope="profiles:read",
+        summary="One person's visits",
+    ),
+    Operation(
+        service="profile",
+        name="identities",
+        method="GET",
+        path="/profiles/{id}/identities",
+        request=profile_reads.ProfileIdentities,
+        response=profile_reads.ProfileIdentitiesResult,
+        scope="profiles:read",
+        summary="Every id of one person, and how it came to be theirs",
+    ),
+    Operation(
+        service="profile",
+        name="summary",
+        method="GET",
+        path="/profiles/{id}/summary",
+        request=profile_reads.ProfileSummary,
+        response=profile_reads.ProfileSummaryResult,
+        scope="profiles:read",
+        summary="What one person did, counted",
+    ),
+    Operation(
+        service="profile",
+        name="search",
+        method="POST",
+        path="/profiles/search",
+        request=profile_search.ProfileSearch,
+        response=profile_search.ProfilesPage,
+        scope="profiles:read",
+        summary="Profiles by their traits, ids and times, or by words",
+        description="The predicates of events, over traits and columns of profiles; any order, keyset pages: "
+        "docs/profiles.md.",
+        cache="profile",
+        examples=profile_search.EXAMPLES,
+    ),
+    Operation(
+        service="profile",
+        name="batch",
+        method="POST",
+        path="/profiles/batch",
+        request=profile_search.ProfilesBatch,
+        response=profile_search.ProfilesFound,
+        scope="profiles:read",
+        summary="Up to 1,000 profiles by their ids",
+        cache="profile",
+        examples=profile_search.BATCH_EXAMPLES,
+    ),
+    Operation(
+        service="profile",
+        name="export",
+        method="POST",
+        path="/profiles/export",
+        request=profile_search.ProfilesExport,
+        response=dict[str, Any],
+        scope="profiles:read",
+        summary="All profiles that a search finds, as a stream",
+        formats=("ndjson", "csv"),
+        examples=profile_search.EXPORT_EXAMPLES,
     ),
     Operation(
         service="profile",

@@ -132,11 +132,15 @@ def _lists(request: Any) -> Mapping[str, bool]:
     """Return the fields of a request that may be lists, and whether they may be a single value as well."""
     found = {}
     for field in msgspec.structs.fields(request):
-        kind = inspect.type_info(field.type)
-        kinds = [one for one in getattr(kind, "types", (kind,)) if not isinstance(one, inspect.NoneType)]
+        kind = _bare(inspect.type_info(field.type))
+        kinds = [_bare(one) for one in getattr(kind, "types", (kind,)) if not isinstance(one, inspect.NoneType)]
         if any(isinstance(one, inspect.VarTupleType) for one in kinds):
             found[field.encode_name] = len(kinds) > 1
     return found
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
 def decode_body(operation: Operation, path: Mapping[str, str], if_match: str | None, body: bytes) -> Any:

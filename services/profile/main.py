@@ -24,6 +24,13 @@ from services.profile.privacy.carrying import Carrier
 from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
 from services.profile.resources import Resources
+from services.profile.search.batch import batch
+from services.profile.search.export import Exporter
+from services.profile.search.search import search
+from services.profile.timeline.events import events
+from services.profile.timeline.identities import identities
+from services.profile.timeline.sessions import sessions
+from services.profile.timeline.summary import summary
 from services.profile.workspaces import Workspaces
 
 
@@ -42,6 +49,13 @@ def build(settings: Settings) -> Service:
     carrier, applier = Carrier(resources), Applier(resources)
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
+        "search": search,
+        "batch": batch,
+        "export": Exporter(max(1, settings.postgres_pool_size // 2)).export,
+        "events": events,
+        "sessions": sessions,
+        "identities": identities,
+        "summary": summary,
         "merge": partial(merge, applier),
         "unmerge": partial(unmerge, applier),
         "merges": merges,

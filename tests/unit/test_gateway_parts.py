@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from msgspec import Meta
 
 from contracts.base import Message
 from contracts.errors import InvalidRequest, NotAcceptable
@@ -85,7 +86,7 @@ class Sought(Message, frozen=True, kw_only=True):
     id: str
     limit: int = 10
     deep: bool = False
-    names: tuple[str, ...] = ()
+    names: Annotated[tuple[str, ...], Meta(max_length=3, description="Names")] = ()
     kind: Literal["all"] | tuple[int, ...] = "all"
 
 

@@ -1,0 +1,24 @@
+-- migrate:up
+CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.events_by_actor_from_track${on_cluster}
+TO ${database}.events_by_actor${local} AS
+SELECT
+    workspace_id,
+    actor_key,
+    timestamp,
+    mid,
+    'track' AS source,
+    event AS name,
+    multiIf(
+        anonymous_id IN (
+        '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
+        '[object Object]', '00000000-0000-0000-0000-000000000000'),
+        0,
+        user_id IN (
+        '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
+        '[object Object]', '00000000-0000-0000-0000-000000000000'),
+        actor_key,
+        reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))) AS device_key
+FROM ${database}.events_track${local};
+
+-- migrate:down
+DROP TABLE IF EXISTS ${database}.events_by_actor_from_track${on_cluster};
