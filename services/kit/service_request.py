@@ -90,7 +90,7 @@ def context_of(
         NotAcceptable: the operation has no such format.
     """
     stream = headers.get(names.STREAM) == "1"
-    format_ = headers.get(names.ACCEPT, "json")
+    format_ = headers.get(names.ACCEPT, operation.formats[0])
     if format_ not in _FORMATS or format_ not in operation.formats:
         raise NotAcceptable(f"{names.ACCEPT}: {operation.id} answers in {', '.join(operation.formats)}")
     longest = settings.stream_timeout_seconds if stream else settings.request_timeout_seconds

@@ -89,6 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profiles_many_users: Annotated[
         int, _help("Users of one anonymous id beyond which `GET /profiles/warnings` tells", ge=1)
     ] = 10
+    profiles_search_traits: Annotated[
+        str, _help("Traits that free text is looked for in: dotted paths, comma-separated")
+    ] = "name,first_name,last_name,firstName,lastName,username,email,phone,company,company.name"
+    profiles_search_seconds: Annotated[float, _help("Longest time a search for profiles may take", gt=0, le=600)] = 10.0
     log_level: Annotated[str, _help("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
     otlp_endpoint: Annotated[str, _help("OpenTelemetry collector (OTLP over HTTP); empty: no traces")] = ""
 

@@ -11,7 +11,6 @@ CREATE TABLE IF NOT EXISTS profiles (
     last_seen_at timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS profiles_by_last_seen ON profiles (workspace_id, last_seen_at DESC, id DESC);
-CREATE INDEX IF NOT EXISTS profiles_by_traits ON profiles USING gin (traits jsonb_path_ops);
 
 -- migrate:down
 DROP TABLE IF EXISTS profiles;

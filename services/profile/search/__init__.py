@@ -1,0 +1,1 @@
+"""Finding profiles by what is known of them: pages, batches and streams. Meanings: docs/profiles.md."""
