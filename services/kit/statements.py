@@ -86,6 +86,8 @@ class Query:
                         )
                     for column, values in zip(data, block, strict=True):
                         column.extend(values)
+                self.rows_read += stream.rows_read
+                self.bytes_read += stream.bytes_read
                 return Result(stream.columns, data, stream.rows_read, stream.bytes_read)
 
     @asynccontextmanager
