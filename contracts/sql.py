@@ -36,7 +36,7 @@ class SqlStatement(Message, frozen=True, kw_only=True):
 
 
 class SqlRequest(SqlStatement, frozen=True, kw_only=True):
-    """One SELECT, or EXPLAIN of one. `query_id`: chosen by the caller who may want to
+    """One SELECT, EXPLAIN of one, or DESCRIBE of one or of a table. `query_id`: chosen by the caller who may want to
     follow it or to cancel it."""
 
     limit: (
@@ -200,6 +200,7 @@ EXAMPLES: dict[str, Any] = {
         "parameters": {"event": "Order Completed"},
         "timezone": "Europe/Berlin",
     },
+    "columns of a table": {"query": "DESCRIBE TABLE events_track"},
 }
 ESTIMATE_EXAMPLES: dict[str, Any] = {
     "a month of orders": {

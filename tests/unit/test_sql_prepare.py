@@ -93,8 +93,8 @@ def test_refusals_name_the_construct_and_its_place() -> None:
             "line 1, column 56: a table or a sub-query in brackets must stand here"
         ),
         "SELECT 1; SELECT 2": "line 1, column 9: one statement at a time: a second one follows the semicolon",
-        "DROP TABLE events_track": "line 1, column 1: a statement is a SELECT, or EXPLAIN [PLAN] of one",
-        "EXPLAIN AST SELECT 1": "line 1, column 9: a statement is a SELECT, or EXPLAIN [PLAN] of one",
+        "DROP TABLE events_track": "line 1, column 1: a statement is a SELECT, or EXPLAIN [PLAN] or DESCRIBE of one",
+        "EXPLAIN AST SELECT 1": "line 1, column 9: a statement is a SELECT, or EXPLAIN [PLAN] or DESCRIBE of one",
         "SELECT 1 SETTINGS max_threads = 1": "line 1, column 19: SETTINGS is not supported here",
         "SELECT 1 FORMAT CSV": "line 1, column 17: FORMAT is not supported here",
         "SELECT 1 IN events_track": (

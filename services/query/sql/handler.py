@@ -21,6 +21,7 @@ from services.kit.wide import quote_wide_integers
 from services.query.resources import Resources
 from services.query.sql.checked import Run, checked, meaning, name_of, stream
 from services.query.sql.counting import COUNTERS
+from services.query.sql.described import statement_of
 from services.query.sql.history import Note
 
 PAGE: Final = 1_000
@@ -53,7 +54,7 @@ async def sql(resources: Resources, request: SqlRequest, context: RequestContext
             limit = request.limit or (PAGE if context.format == "json" else 0)
             extra = 1 if context.format == "json" else 0
             run = await checked(resources, request, context, query_id, rows=limit + extra)
-            statement = f"EXPLAIN {run.written.sql}" if run.written.explained else run.written.sql
+            statement = await statement_of(resources, run)
             note.runs = True
             if context.format == "json":
                 return await _page(resources, run, statement, limit, note)

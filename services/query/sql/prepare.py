@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from contracts.errors import InvalidRequest
 from services.kit.identity import Blocked
-from services.query.sql import refused
+from services.query.sql import clock, refused
 from services.query.sql.check import check
 from services.query.sql.dialect import Sql
 from services.query.sql.membership import write_out
@@ -23,11 +24,17 @@ from services.query.sql.rewrite import Rewritten, json_paths, rewrite
 from services.query.sql.scan import scan
 
 _EXPLAIN: Final = "EXPLAIN"
+_DESCRIBE: Final = ("DESCRIBE", "DESC")
 _BEGINNINGS: Final = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN, TokenType.FROM)
+_NAMES: Final = (TokenType.VAR, TokenType.IDENTIFIER)
+_EXPECTED: Final = "a statement is a SELECT, or EXPLAIN [PLAN] or DESCRIBE of one"
 
 
-def prepare(text: str, workspace: UUID, blocked: Blocked | None, values: Mapping[str, Any]) -> Rewritten:
-    """Return what to run for a statement: SELECT, or EXPLAIN [PLAN] of one, over the workspace's own rows.
+def prepare(
+    text: str, workspace: UUID, blocked: Blocked | None, values: Mapping[str, Any], as_of: datetime | None = None
+) -> Rewritten:
+    """Return what to run for a statement over the workspace's own rows: SELECT, EXPLAIN [PLAN] of one, or DESCRIBE of
+    one or of a table. `as_of`: its clock, None for the engine's.
 
     Takes some milliseconds for a page of SQL and at most some hundred for the longest text: not for an event loop.
 
@@ -35,23 +42,38 @@ def prepare(text: str, workspace: UUID, blocked: Blocked | None, values: Mapping
         InvalidRequest: the statement is not one of these; names the construct and its line and column.
     """
     tokens = scan(text)
-    explained = tokens[0].text.upper() == _EXPLAIN
-    if explained:
-        tokens = tokens[2:] if len(tokens) > 1 and tokens[1].text.upper() == "PLAN" else tokens[1:]
-    if not tokens or tokens[0].token_type not in _BEGINNINGS:
-        place = tokens[0].start if tokens else None
-        raise refused.at(text, place, "a statement is a SELECT, or EXPLAIN [PLAN] of one")
-    root = _parse(text, tokens)
+    first = tokens[0].text.upper()
+    explained, described = first == _EXPLAIN, first in _DESCRIBE
+    if explained or described:
+        word = "PLAN" if explained else "TABLE"
+        tokens = tokens[2:] if len(tokens) > 1 and tokens[1].text.upper() == word else tokens[1:]
+    if described and len(tokens) == 1 and tokens[0].token_type in _NAMES:
+        root = _all_of(tokens[0])
+    elif tokens and tokens[0].token_type in _BEGINNINGS:
+        root = _parse(text, tokens)
+    else:
+        raise refused.at(text, tokens[0].start if tokens else None, _EXPECTED)
     try:
         nodes = within(root)
         if write_out(nodes):
             nodes = within(root)
         check(text, nodes)
         bind(text, nodes, values)
+        if as_of is not None:
+            clock.fix(nodes, as_of)
         rewritten = rewrite(text, root, workspace, blocked, json_paths(nodes))
     except RecursionError as error:
         raise _too_deep() from error
+    if described:
+        return replace(rewritten, sql=f"SELECT * FROM ({rewritten.sql}) LIMIT 0", described=True)
     return replace(rewritten, explained=explained)
+
+
+def _all_of(name: Token) -> exp.Expr:
+    """Return the SELECT of all columns of a table."""
+    table = exp.to_identifier(name.text, quoted=True)
+    table.update_positions(name)
+    return exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Table(this=table)))
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr:
@@ -64,7 +86,7 @@ def _parse(text: str, tokens: list[Token]) -> exp.Expr:
     except Exception as error:  # of some texts that are no SQL the parser fails in its own code
         raise InvalidRequest.at(refused.POINTER, "the statement cannot be read") from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
-        raise refused.at(text, tokens[0].start, "a statement is a SELECT, or EXPLAIN [PLAN] of one")
+        raise refused.at(text, tokens[0].start, _EXPECTED)
     return found[0]
 
 

@@ -36,6 +36,8 @@ class Rewritten:
     """Calls of `dictGetOrDefault`."""
     explained: bool = False
     """The plan is wanted, not the rows."""
+    described: bool = False
+    """The columns are wanted: the statement has them, and no rows."""
 
 
 def rewrite(text: str, root: exp.Expr, workspace: UUID, blocked: Blocked | None, paths: Collection[str]) -> Rewritten:
