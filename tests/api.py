@@ -27,9 +27,10 @@ WRITING = {
 COLUMNS = {
     "track": ("event", "properties"),
     "page": ("name", "properties"),
-    "identify": ("traits",),
-    "group": ("group_id", "traits"),
+    "identify": ("traits", "traits_null"),
+    "group": ("group_id", "traits", "traits_null"),
 }
+_ABSENT: Mapping[str, Any] = {"properties": {}, "traits": {}, "traits_null": []}
 
 
 def stamp(milliseconds: int) -> str:
@@ -106,7 +107,7 @@ async def insert(
                 "timestamp": stamp(event["timestamp"])[:-1],
                 "received_at": stamp(event["received_at"])[:-1],
                 "context": event.get("context", {}),
-                **{column: event.get(column, {} if column in ("properties", "traits") else "") for column in columns},
+                **{column: event.get(column, _ABSENT.get(column, "")) for column in columns},
             }
             for workspace, event in listed
             if event["table"] == table
