@@ -46,17 +46,16 @@ def test_every_table_is_confined_before_anybody_may_read_it() -> None:
     for table in TABLES:
         assert f"ALTER ROW POLICY cdp_sql_own ON {table} USING {OWN_ROWS} AS RESTRICTIVE TO cdp_sql" in statements
         assert f"ALTER ROW POLICY cdp_sql_readers ON {table} USING 1 AS PERMISSIVE TO `cdp_sql`, `it\\`s`" in statements
-    assert [index for index, statement in enumerate(statements) if "GRANT" in statement] == [len(statements) - 1]
+    assert [index for index, statement in enumerate(statements) if "GRANT" in statement] == [len(statements) - 2]
 
 
-def test_the_role_reads_the_columns_of_the_four_tables_and_the_identity_dictionary_alone() -> None:
-    grant = shared_statements(("cdp",))[-1]
+def test_the_role_reads_the_four_tables_but_for_two_columns_and_the_identity_dictionary_alone() -> None:
+    grant, revoke = shared_statements(("cdp",))[-2:]
     assert grant.endswith(" TO cdp_sql WITH REPLACE OPTION")
     assert re.findall(r" ON ([\w.]+)", grant) == [*TABLES, "cdp.identity"]
-    assert grant.count("SELECT(workspace_id, message_id, ") == len(TABLES)
-    assert grant.count("SELECT") == len(TABLES)
-    assert grant.count("dictGet") == 1
-    assert "version" not in grant
+    assert grant.count("SELECT ON") == len(TABLES)
+    assert grant.count("dictGet ON") == 1
+    assert revoke == f"REVOKE {', '.join(f'SELECT(mid, version) ON {table}' for table in TABLES)} FROM cdp_sql"
 
 
 def test_a_user_is_read_only_with_settings_it_cannot_change_but_for_three() -> None:
@@ -80,7 +79,7 @@ def test_on_a_cluster_every_statement_runs_on_it_and_the_tables_behind_are_confi
         assert any(
             f"ALTER ROW POLICY cdp_sql_own ON CLUSTER 'it\\'s' ON {table}_local USING" in each for each in statements
         )
-        assert f" ON {table}_local, " in statements[-4]
+        assert f" SELECT ON {table}_local, " in statements[-5]
 
 
 def test_passwords_differ_by_workspace_and_secret_and_stand_in_no_statement() -> None:
