@@ -23,6 +23,7 @@ from services.profile.merging.unmerge import unmerge
 from services.profile.privacy.carrying import Carrier
 from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
+from services.profile.projection.projector import Projector
 from services.profile.resources import Resources
 from services.profile.search.batch import batch
 from services.profile.search.export import Exporter
@@ -84,7 +85,7 @@ async def _stores(resources: Resources, carrier: Carrier, applier: Applier) -> A
     await resources.bus.start()
     await resources.workspaces.start()
     try:
-        async with carrier.running(), applier.running(), publishing(resources):
+        async with carrier.running(), applier.running(), publishing(resources), Projector(resources).running():
             yield
     finally:
         await resources.bus.close()

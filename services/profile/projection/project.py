@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from contracts.durable import ProfileChanged
 from contracts.errors import Unavailable
 from services.profile import changes
@@ -41,11 +43,11 @@ async def project(resources: Resources, workspace: UUID, keys: Collection[int]) 
             persons = await gathering.gather(resources.clickhouse, connection, Scope(workspace, blocked), roots)
             if not {person.key for person in persons}.issubset(roots.values()):
                 continue  # the dictionary was reloaded in between: these people are not whole
-            version: int = await connection.fetchval(_VERSION)
+            version = await version_of(connection)
             written = await profiles.write(connection, workspace, persons)
             removed = await profiles.remove(connection, workspace, old=old, keys=roots, persons=persons)
-            said = await _said(resources, workspace, written, removed, version)
-            await changes.put_down(connection, said)
+            told = await said(resources, workspace, written, removed, version)
+            await changes.put_down(connection, told)
             rows = [*traits.of_written(written, version), *traits.of_removed(removed, version)]
             number = await traits.put_down(connection, workspace, rows) if rows else None
         if number is not None:
@@ -53,15 +55,21 @@ async def project(resources: Resources, workspace: UUID, keys: Collection[int]) 
             await traits.sent(resources.postgres, number)
         touched = [*(each.person.profile for each in written), *(each.profile for each in removed)]
         await changes.drop(resources.bus, workspace, touched)
-        return tuple(said)
+        return tuple(told)
     raise Unavailable("links change too fast to be followed", retry_after=1)
 
 
-async def _said(
+async def version_of(connection: asyncpg.Connection) -> int:
+    """Return the version of what is written now: PostgreSQL's clock, in microseconds, which all writers share."""
+    version: int = await connection.fetchval(_VERSION)
+    return version
+
+
+async def said(
     resources: Resources, workspace: UUID, written: Sequence[Written], removed: Sequence[Removed], version: int
 ) -> list[ProfileChanged]:
-    """Return what others are told of."""
-    said = [
+    """Return what others are told of. That somebody was seen again is not."""
+    told = [
         ProfileChanged(
             workspace_id=workspace,
             profile_id=each.person.profile,
@@ -76,7 +84,7 @@ async def _said(
     into = await gathering.targets(resources.clickhouse, workspace, [each.key for each in removed])
     for gone in removed:
         target = into.get(gone.key)
-        said.append(
+        told.append(
             ProfileChanged(
                 workspace_id=workspace,
                 profile_id=gone.profile,
@@ -85,4 +93,4 @@ async def _said(
                 version=version,
             )
         )
-    return said
+    return told

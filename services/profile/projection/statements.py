@@ -111,6 +111,14 @@ def identifies(scope: Scope) -> str:
     )
 
 
+def size(workspace: UUID) -> str:
+    """Return a statement for about how many people a workspace has: one row, one number."""
+    rows = " UNION ALL ".join(
+        f"SELECT actor_key FROM cdp.events_{table} WHERE workspace_id = {sql.uuid(workspace)}" for table in TABLES
+    )
+    return f"SELECT uniq({resolve('actor_key')}) FROM ({rows})"
+
+
 def blocked(workspace: UUID) -> str:
     """Return a statement for the keys of the ids that a workspace blocks."""
     mine = f"workspace_id = {sql.uuid(workspace)}"

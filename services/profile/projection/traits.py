@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from contracts.base import encode
+from services.kit import sql
 from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
 from services.profile.ids import unsigned
@@ -63,6 +64,15 @@ def of_all(persons: Iterable[Person], version: int) -> Iterator[Row]:
     for person in persons:
         for name, trait in person.traits.items():
             yield Row(person.key, name, trait.value.decode(), trait.at, version)
+
+
+def unset_before(workspace: UUID, version: int) -> str:
+    """Return a statement that takes away what no version from this one on has written."""
+    return (
+        f"INSERT INTO {TABLE} ({', '.join(_COLUMNS)}) "
+        f"SELECT workspace_id, actor_key, key, '', NULL, at, {sql.integer(version)}, 1 FROM {TABLE} FINAL "
+        f"WHERE workspace_id = {sql.uuid(workspace)} AND version < {sql.integer(version)}"
+    )
 
 
 async def put_down(connection: asyncpg.Connection, workspace: UUID, rows: Sequence[Row]) -> int:

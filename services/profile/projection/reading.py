@@ -1,0 +1,119 @@
+"""Reading new rows: where they are, whom they concern, and what has been read, which PostgreSQL keeps."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from services.kit import identity
+from services.kit.clickhouse import ClickHouse, Result
+from services.profile.projection import fresh_sql
+from services.profile.projection.blocks import Blocks, Part, Place, Read
+
+SECONDS: Final = 120.0
+"""For a statement: one may read everything that a load of many millions of rows has left."""
+PAGE: Final = 20_000
+_SETTINGS: Final = {
+    # Of a cluster's replicas always the same one: parts and rows must be those of one server.
+    "load_balancing": "in_order",
+    "max_bytes_before_external_group_by": 268_435_456,
+}
+_LOAD: Final = "SELECT shard, table_name, partition_id, block FROM profile.progress"
+_FORGET: Final = "DELETE FROM profile.progress"
+_SAVE: Final = """
+INSERT INTO profile.progress (shard, table_name, partition_id, block)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+"""
+_NOWHERE: Final = Place("", "", "")
+"""Kept to tell that there is progress, even when there were no events."""
+
+
+class Found(NamedTuple):
+    """The parts there are, and the age in seconds of each."""
+
+    parts: list[Part]
+    ages: dict[Part, float]
+
+
+class Reader:
+    """The event tables of one server or cluster."""
+
+    def __init__(self, clickhouse: ClickHouse, cluster: str) -> None:
+        self._clickhouse, self._cluster = clickhouse, cluster
+
+    async def patience(self) -> float:
+        """Return how long a gap in the block numbers stays open, in seconds: see `blocks`."""
+        engines = await self._query(fresh_sql.tables(self._cluster))
+        return 60.0 if any(engine.startswith(b"Replicated") for (engine,) in engines.rows()) else 0.0
+
+    async def parts(self) -> Found:
+        """Return what is there."""
+        rows = await self._query(fresh_sql.parts(self._cluster))
+        ages = {
+            Part(Place(shard.decode(), table.decode(), partition.decode()), first, last): float(age)
+            for shard, table, partition, first, last, age in rows.rows()
+        }
+        return Found(list(ages), ages)
+
+    async def workspaces(self) -> list[UUID]:
+        """Return those that have events."""
+        return [workspace for (workspace,) in (await self._query(fresh_sql.workspaces())).rows()]
+
+    async def follow_links(self, blocks: Sequence[Blocks]) -> None:
+        """Let the dictionary know of the links that new rows carry."""
+        missing = fresh_sql.links_that_are_missing(blocks, self._cluster)
+        await self._clickhouse.execute(missing, settings=_SETTINGS, timeout=SECONDS)
+        if any((await self._query(fresh_sql.links_not_loaded(blocks, self._cluster))).rows()):
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Let the dictionary know of all links and merges."""
+        await identity.reload_identity(self._clickhouse, cluster=self._cluster)
+
+    async def keys(self, blocks: Sequence[Blocks]) -> AsyncIterator[dict[UUID, list[int]]]:
+        """Yield the keys that new rows concern, by workspace, some thousands at a time."""
+        after = 0
+        while True:
+            statement = fresh_sql.keys(blocks, self._cluster, after=after, limit=PAGE)
+            rows = list((await self._query(statement)).rows())
+            by_workspace: dict[UUID, list[int]] = {}
+            for after, workspace in rows:  # the last one is where the next page begins
+                by_workspace.setdefault(workspace, []).append(after)
+            yield by_workspace
+            if len(rows) < PAGE:
+                return
+
+    async def blocked(self) -> frozenset[tuple[UUID, int]]:
+        """Return all blocked ids: workspace and key."""
+        rows = (await self._query(fresh_sql.blocked())).rows()
+        return frozenset((workspace, key) for workspace, key in rows)
+
+    async def linked(self, keys: Sequence[int]) -> list[int]:
+        """Return the keys of ids that were seen together with some."""
+        return [key for (key,) in (await self._query(fresh_sql.linked(keys))).rows()]
+
+    async def _query(self, statement: str) -> Result:
+        return await self._clickhouse.query(statement, settings=_SETTINGS, query_id=uuid.uuid4().hex, timeout=SECONDS)
+
+
+async def load(connection: asyncpg.Connection) -> dict[Place, Read] | None:
+    """Return what has been read, None if nothing ever was."""
+    rows = await connection.fetch(_LOAD)
+    if not rows:
+        return None
+    read = {Place(*row[:3]): Read(row["block"]) for row in rows}
+    read.pop(_NOWHERE, None)
+    return read
+
+
+async def save(connection: asyncpg.Connection, read: Mapping[Place, Read]) -> None:
+    """Keep what has been read."""
+    kept = {_NOWHERE: 0} | {place: each.contiguous for place, each in read.items()}
+    columns = list(zip(*kept, strict=True))
+    async with connection.transaction():
+        await connection.execute(_FORGET)
+        await connection.execute(_SAVE, *map(list, columns), list(kept.values()))

@@ -1,0 +1,82 @@
+"""All profiles of a workspace at once: the first time, or anew. Whatever was there before, the outcome is the same.
+
+It goes by ranges of keys, each in a transaction of its own, so that it may be broken off anywhere and begun again, and
+merges and new events are projected in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from typing import Final
+from uuid import UUID
+
+from services.kit.identity import reload_identity
+from services.kit.logs import log
+from services.profile import changes
+from services.profile.locks import lock
+from services.profile.projection import gathering, profiles, statements, traits
+from services.profile.projection.project import said, version_of
+from services.profile.projection.statements import Scope
+from services.profile.resources import Resources
+
+PEOPLE: Final = 16_000
+"""About as many in a range: they are held in memory together."""
+_KEYS: Final = 1 << 64
+_ORPHANS: Final = """
+DELETE FROM profiles p WHERE p.workspace_id = $1
+    AND NOT EXISTS (SELECT FROM profile.trait_origins o WHERE o.profile_id = p.id)
+"""
+
+
+async def rebuild(resources: Resources, workspace: UUID, *, publish: bool = True) -> int:
+    """Make all profiles of a workspace what they must be; return how many there are.
+
+    `publish`: tell others of what differed.
+
+    Raises:
+        As `project`; what was done until then stays.
+    """
+    clickhouse = resources.clickhouse
+    await reload_identity(clickhouse, cluster=resources.settings.clickhouse_cluster)
+    async with resources.postgres.connection() as connection:
+        began = await version_of(connection)
+        await connection.execute(_ORPHANS, workspace, timeout=profiles.SECONDS)
+    result = await clickhouse.query(statements.size(workspace), query_id=uuid.uuid4().hex, timeout=gathering.SECONDS)
+    people = 0
+    for number, keys in enumerate(ranges(next(result.rows())[0])):
+        people += await _range(resources, workspace, keys, publish=publish)
+        log(logging.DEBUG, "profiles rebuilt", range=number, profiles=people)
+    await clickhouse.execute(traits.unset_before(workspace, began), timeout=gathering.SECONDS)
+    return people
+
+
+def ranges(people: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of all keys (first, last), for so many people. None holds keys of both signs in PostgreSQL."""
+    number = 2
+    while number * PEOPLE < people:
+        number *= 2
+    width = _KEYS // number
+    for first in range(0, _KEYS, width):
+        yield first, first + width - 1
+
+
+async def _range(resources: Resources, workspace: UUID, keys: tuple[int, int], *, publish: bool) -> int:
+    async with resources.postgres.connection() as connection, connection.transaction():
+        await lock(connection, workspace)
+        old = await profiles.old_of_range(connection, workspace, keys)
+        blocked = await gathering.blocked(resources.clickhouse, workspace)
+        scope = Scope(workspace, blocked, keys)
+        persons = await gathering.gather(resources.clickhouse, connection, scope)
+        version = await version_of(connection)
+        written = await profiles.write(connection, workspace, persons)
+        removed = await profiles.remove(connection, workspace, old=old, keys=(), persons=persons)
+        if publish:
+            await changes.put_down(connection, await said(resources, workspace, written, removed, version))
+        # All of them, for what was there may be anything. Begun again, it writes them again.
+        await traits.insert(resources.clickhouse, workspace, list(traits.of_all(persons, version)))
+    if publish:
+        touched = [*(each.person.profile for each in written), *(each.profile for each in removed)]
+        await changes.drop(resources.bus, workspace, touched)
+    return len(persons)
