@@ -312,12 +312,13 @@ def holds(predicate: dict[str, Any], event: dict[str, Any], *, as_of: datetime, 
                 items = [through_text(item) for value in values() if isinstance(value, list) for item in value]
                 return (any if node["op"] == "any" else all)(ask(node["where"], item, True) for item in items)
             case _:
-                return any(_test(node, value, as_of, timezone_name) for value in values())
+                return any(passes(node, value, as_of, timezone_name) for value in values())
 
     return ask(predicate, None, False)
 
 
-def _test(node: dict[str, Any], value: Any, as_of: datetime, timezone_name: str) -> bool:
+def passes(node: dict[str, Any], value: Any, as_of: datetime, timezone_name: str) -> bool:
+    """Tell whether an op, but a negated one, is true of a value that is there."""
     op, wanted = node["op"], node.get("value")
     fold = str.lower if node.get("ignore_case") else str
     match op:

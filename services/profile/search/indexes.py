@@ -40,7 +40,7 @@ def condition(predicate: tree.Predicate, parameters: Parameters) -> str | None:
             return _equal(predicate.field, (predicate.value,), parameters)
         case tree.In() if not predicate.ignore_case and 0 < len(predicate.value) <= _MOST:
             return _equal(predicate.field, predicate.value, parameters)
-        case tree.ArrayContains() if not predicate.ignore_case:
+        case tree.ArrayContains() if not predicate.ignore_case and predicate.field.startswith("traits."):
             return _equal(f"{predicate.field}[]", (predicate.value,), parameters)
         case _:
             return None

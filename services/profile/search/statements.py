@@ -85,7 +85,7 @@ class Statements:
             f"LEFT JOIN LATERAL (SELECT found.* FROM found{few} ORDER BY {order.clause('found')}{cut}) AS f ON true "
             f"LEFT JOIN profiles p ON p.id = f.id ORDER BY {order.clause('f')}"
         )
-        return Statement(sql, parameters.values, len(conditions.extras), conditions.test)
+        return Statement(*parameters.used(sql), len(conditions.extras), conditions.test)
 
     def ordered(self, limit: int | None, window: int | None) -> Statement:
         """Go through the order and take those that are meant; `window`: through no more profiles than that."""
@@ -102,14 +102,14 @@ class Statements:
             f"SELECT {_COLUMNS}{order.columns}{conditions.columns} FROM {source} "
             f"WHERE {conditions.where} ORDER BY {order.clause()}{cut}"
         )
-        return Statement(sql, parameters.values, len(conditions.extras), conditions.test)
+        return Statement(*parameters.used(sql), len(conditions.extras), conditions.test)
 
     def unordered(self) -> Statement:
         """Find all, in the order they are come upon."""
         parameters = Parameters()
         conditions = self._conditions(parameters, after=None)
         sql = f"SELECT {_COLUMNS}{conditions.columns} FROM profiles p WHERE {conditions.where}"
-        return Statement(sql, parameters.values, len(conditions.extras), conditions.test)
+        return Statement(*parameters.used(sql), len(conditions.extras), conditions.test)
 
     def counted(self, bound: int | None) -> Statement:
         """Count them, to one more than `bound`."""
@@ -117,7 +117,7 @@ class Statements:
         conditions = self._conditions(parameters, after=None)
         most = "" if bound is None else f" LIMIT {bound + 1}"
         sql = f"SELECT count(*) FROM (SELECT FROM profiles p WHERE {conditions.where}{most}) AS found"
-        return Statement(sql, parameters.values)
+        return Statement(*parameters.used(sql))
 
     def _parts(self, parameters: Parameters) -> tuple[_Conditions, Order]:
         order = order_of(self._by, parameters, "/sort")

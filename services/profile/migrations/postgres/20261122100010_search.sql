@@ -196,7 +196,7 @@ BEGIN
 END $$;
 
 -- Of the texts that are numbers those written in another way than the number itself ("+49", "007", "1.50"), as numbers
--- in their places; null when there are none. What equals a number but would not be given by its text.
+-- in their places; null when there are none. What equals a number but would not be found by its text.
 CREATE OR REPLACE FUNCTION profile.odd_numbers(given jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
@@ -232,7 +232,9 @@ CREATE OR REPLACE FUNCTION profile.lines(VARIADIC given jsonb[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 BEGIN
     RETURN profile.folded(coalesce((
-        SELECT string_agg(one #>> '{}', E'\n') FROM unnest(given) AS one WHERE jsonb_typeof(one) IN ('string', 'number')
+        SELECT string_agg(profile.text(one), E'\n')
+        FROM unnest(given) AS one
+        WHERE jsonb_typeof(one) IN ('string', 'number')
     ), ''));
 END $$;
 CREATE OR REPLACE FUNCTION profile.has_words(lines text, words text[]) RETURNS boolean
