@@ -114,6 +114,43 @@ _EVERYBODY: dict[str, Any] = {
 }
 
 
+async def test_a_forgotten_person_does_not_come_back_with_a_replay_nor_under_an_id_linked_later(api: Api) -> None:
+    user, device = f"canary-user-{uuid4().hex}", f"canary-device-{uuid4().hex}"
+    history = _history(user, device)
+    await api.write(history)
+    assert (await _profile(api, f"user_id:{user}", 200))["anonymous_ids"] == [device]
+    deleted = await api.call(f"/profiles/user_id:{user}", method="DELETE")
+    assert deleted.status == 200, deleted.body
+    assert (await api.call(f"/profiles/anonymous_id:{device}", method="GET")).status == 404, "at once"
+    await _done(api, deleted.json["id"])
+
+    later = f"canary-later-{uuid4().hex}"
+    seen = _row("track", 20, anonymous_id=later, event="Viewed")
+    await api.write([seen])
+    await _profile(api, f"anonymous_id:{later}", 200)
+    link = _row("track", 21, anonymous_id=later, user_id=user, event="Viewed")
+    await api.write([{**row, "received_at": row["received_at"] + 60_000} for row in [*history, link]])
+    await _profile(api, f"anonymous_id:{later}", 404)
+    end = time.monotonic() + _PATIENCE
+    while left := [place for id_ in (user, device, later) for place in await places(api.settings, id_)]:
+        assert time.monotonic() < end, left
+        await asyncio.sleep(0.3)
+    assert (await _profile(api, "user_id:housemate", 200))["traits"] == {"plan": "pro"}
+    assert (await _done(api, deleted.json["id"]))["ids"] == 3
+
+
+async def _profile(api: Api, reference: str, status: int) -> dict[str, Any]:
+    """Wait until the profile is there, or gone, as `status` says."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        answer = await api.call(f"/profiles/{reference}", method="GET", **{"Cache-Control": "no-cache"})
+        if answer.status == status:
+            profile: dict[str, Any] = answer.json
+            return profile
+        assert time.monotonic() < end, answer.body
+        await asyncio.sleep(0.1)
+
+
 async def test_a_deletion_is_recorded_without_a_name_and_listed_newest_first(api: Api) -> None:
     made = []
     for number in range(3):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
@@ -16,15 +18,18 @@ import nats.errors
 from contracts import subjects
 from contracts.base import encode
 from contracts.caching import CacheDrop
+from contracts.common import Actor
 from contracts.errors import CdpError
 from contracts.privacy import Forget, Forgotten, Store
 from services.kit import identity
 from services.kit.clickhouse import ClickHouseError
-from services.kit.identity import Blocked
+from services.kit.identity import Blocked, actor_key_of
 from services.kit.lifecycle import end
 from services.kit.logs import log
+from services.profile.ids import Kind
 from services.profile.privacy import events_sql, store, streams
 from services.profile.privacy.store import Task
+from services.profile.projection.people import clean
 from services.profile.resources import Resources
 
 T = TypeVar("T")
@@ -36,9 +41,30 @@ _ACTORS_AT_ONCE: Final = 1_000
 _KEYS_AT_ONCE: Final = 1_000
 
 
-async def _from_clickhouse(resources: Resources, task: Task) -> None:
+async def _named(resources: Resources, task: Task) -> Task:
+    """Return a deletion with the ids of the rows that came in after it was done, when it forgot the ids, too."""
+    if task.actors:
+        return task
+    blocked = await _blocked(resources, task)
+    found: set[tuple[Kind, str]] = set()
+    for keys in _chunks(sorted(task.keys), _KEYS_AT_ONCE):
+        statement = events_sql.ids(task.workspace, keys, blocked)
+        rows = await resources.clickhouse.query(statement, query_id=uuid.uuid4().hex, timeout=_STATEMENT_SECONDS)
+        for user_id, anonymous_id in rows.rows():
+            found |= {("user", clean(user_id)), ("anonymous", clean(anonymous_id))}
+    named = ((kind, id_) for kind, id_ in sorted(found) if actor_key_of(task.workspace, kind, id_) in task.keys)
+    actors = tuple(Actor(kind=kind, id=id_) for kind, id_ in named)
+    await store.name(resources.postgres, task.id, actors)
+    return replace(task, actors=actors)
+
+
+async def _blocked(resources: Resources, task: Task) -> Blocked | None:
     settings = await resources.workspaces.get(task.workspace)
-    blocked = Blocked(task.workspace, settings.blocked_ids) if settings.blocked_ids else None
+    return Blocked(task.workspace, settings.blocked_ids) if settings.blocked_ids else None
+
+
+async def _from_clickhouse(resources: Resources, task: Task) -> None:
+    blocked = await _blocked(resources, task)
     cluster = resources.settings.clickhouse_cluster
     for keys in _chunks(sorted(task.keys), _KEYS_AT_ONCE):
         for statement in events_sql.statements(task.workspace, keys, blocked, cluster=cluster):
@@ -83,6 +109,7 @@ async def carry_out(resources: Resources, task: Task) -> None:
     Raises:
         CdpError, ClickHouseError, nats.errors.Error: a store does not answer; the next try goes on from there.
     """
+    task = await _named(resources, task)
     for name, step in _STEPS.items():
         if name not in task.done:
             await step(resources, task)

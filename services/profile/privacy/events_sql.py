@@ -43,10 +43,20 @@ def erased(
     return _delete(f"events_{table}", f"workspace_id = {sql.uuid(workspace)} AND {condition}", cluster)
 
 
-def found(table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
-    """Return a statement that counts the rows that `erased` would remove."""
-    condition = f"({_belongs(keys, blocked)} OR {_named(keys)})"
-    return f"SELECT count() FROM {DATABASE}.events_{table} WHERE workspace_id = {sql.uuid(workspace)} AND {condition}"
+def some(workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
+    """Return a statement that gives a row when any event belongs to one of these people."""
+    mine = f"workspace_id = {sql.uuid(workspace)} AND {_belongs(keys, blocked)}"
+    tables = " UNION ALL ".join(f"SELECT 1 FROM {DATABASE}.events_{table} WHERE {mine} LIMIT 1" for table in TABLES)
+    return f"SELECT * FROM ({tables}) LIMIT 1"
+
+
+def ids(workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
+    """Return a statement that gives the ids on the rows of these people: user_id, anonymous_id."""
+    mine = f"workspace_id = {sql.uuid(workspace)} AND {_belongs(keys, blocked)}"
+    tables = " UNION ALL ".join(
+        f"SELECT DISTINCT user_id, anonymous_id FROM {DATABASE}.events_{table} WHERE {mine}" for table in TABLES
+    )
+    return f"SELECT DISTINCT user_id, anonymous_id FROM ({tables})"
 
 
 def forgotten(table: str, workspace: UUID, keys: Collection[int], *, cluster: str = "") -> str:

@@ -77,8 +77,7 @@ async def record(
     To be called in a transaction that holds the workspace's lock. `keys`: as PostgreSQL holds them.
     """
     id_, listed, persons = uuid4(), sorted(keys), sorted(profiles)
-    named = msgspec.json.encode([(actor.kind, actor.id) for actor in actors]).decode()
-    await connection.execute(_RECORD, id_, workspace, listed, persons, named, principal)
+    await connection.execute(_RECORD, id_, workspace, listed, persons, _named(actors), principal)
     await connection.execute(_SUPPRESS, workspace, listed, id_)
     for statement in _PERSONS:
         await connection.execute(statement, workspace, persons)
@@ -112,6 +111,11 @@ async def open_tasks(postgres: Postgres) -> list[Task]:
     ]
 
 
+async def name(postgres: Postgres, id: UUID, actors: Sequence[Actor]) -> None:
+    """Keep the ids of a deletion until every store is done."""
+    await postgres.execute("UPDATE profile.deletions SET actors = $2 WHERE id = $1", id, _named(actors))
+
+
 async def done(postgres: Postgres, id: UUID, store: Store) -> None:
     """Note that a store has carried out a deletion; with the last of them the ids are forgotten here too."""
     await postgres.execute(_DONE, id, store, list(STORES))
@@ -136,6 +140,10 @@ async def find(postgres: Postgres, workspace: UUID, *, after: Place | None, limi
     async with postgres.connection() as connection:
         rows = await connection.fetch(statement, workspace, limit, *(after or ()))
     return [_shown(row) for row in rows]
+
+
+def _named(actors: Sequence[Actor]) -> str:
+    return msgspec.json.encode([(actor.kind, actor.id) for actor in actors]).decode()
 
 
 def _shown(row: asyncpg.Record) -> Deletion:
