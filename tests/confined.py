@@ -25,7 +25,7 @@ from services.query.sql.users import TENANT_FILTER
 
 MIGRATIONS = Path(__file__).parents[1] / "deploy" / "clickhouse" / "migrations"
 _SETTING = re.compile(r"(\w+) = ('[^']*'|\d+)( MIN \d+ MAX \d+)? (CONST|CHANGEABLE_IN_READONLY)")
-_SECONDS, _ROWS = 2, 1_000
+_SECONDS, _ROWS = 1, 1_000
 
 
 def statements_of(workspace: UUID) -> list[str]:

@@ -19,7 +19,7 @@ from services.kit.clickhouse import ClickHouse, ClickHouseError, RawStream
 from services.kit.lifecycle import end
 from services.kit.settings import Settings
 from services.query.sql.tables import physical
-from services.query.sql.users import OFF, TENANT_FILTER, Statement, off, users_of
+from services.query.sql.users import TENANT_FILTER, Statement, SwitchedOff, users_of
 from services.query.sql.version import version_problem
 
 _EXPLAIN_LIMIT: Final = 200_000
@@ -60,6 +60,7 @@ class SqlEngine:
         self._looking: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()
         self._passed = False
+        self._refused: SwitchedOff | None = None
         self._refused_until = 0.0
 
     @property
@@ -86,7 +87,8 @@ class SqlEngine:
         """Make sure, once, that the server is of a version on which its users are confined, and that they can be made.
 
         Raises:
-            Unavailable: it is not, or they cannot, or the server does not answer.
+            SwitchedOff: it is not, or they cannot.
+            Unavailable: the server does not answer.
         """
         if self._passed:
             return
@@ -94,15 +96,15 @@ class SqlEngine:
             now = asyncio.get_running_loop().time()
             if self._passed:
                 return
-            if now < self._refused_until:
-                raise Unavailable(OFF, retry_after=5)
+            if self._refused is not None and now < self._refused_until:
+                raise self._refused
             if self._users is None:
                 raise Unavailable("custom SQL is not set up on this system (docs/sql.md)")
             try:
                 await self._ask_version()
                 await self._users.prepare()
-            except Unavailable:
-                self._refused_until = now + _AGAIN_SECONDS
+            except SwitchedOff as error:
+                self._refused, self._refused_until = error, now + _AGAIN_SECONDS
                 raise
             self._passed = True
 
@@ -113,7 +115,7 @@ class SqlEngine:
             Unavailable: it refuses, or has not been asked yet.
         """
         if not self._passed:
-            raise Unavailable(OFF)
+            raise self._refused or Unavailable("ClickHouse has not been asked yet whether it can run custom SQL")
 
     async def _look(self) -> None:
         """Ask until the answer is yes."""
@@ -128,7 +130,7 @@ class SqlEngine:
         result = await self._clickhouse.query("SELECT version()", query_id=uuid.uuid4().hex, timeout=_VERSION_SECONDS)
         problem = version_problem(result.data[0][0].decode())
         if problem is not None:
-            raise off(problem)
+            raise SwitchedOff(problem)
 
     @asynccontextmanager
     async def stream(

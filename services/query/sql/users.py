@@ -26,7 +26,6 @@ from services.query.sql import access
 
 TENANT_FILTER: Final = "additional_table_filters"
 """Stands in the embedded engine, and there only, for the row policies that it has not."""
-OFF: Final = "custom SQL is switched off: the log of the query service says why"
 _UNKNOWN_USER: Final = frozenset((192, 516))
 _SECONDS: Final = 30.0
 """For one statement that makes users: on a cluster it waits for every node."""
@@ -58,14 +57,15 @@ class Users(Protocol):
         """Make on the server what all users need, once.
 
         Raises:
-            Unavailable: it cannot be made now; the log says why.
+            SwitchedOff: it cannot be made as things are.
+            Unavailable: the server is away.
         """
 
     def stream(self, statement: Statement) -> AbstractAsyncContextManager[RawStream]:
         """Open a statement's result.
 
         Raises:
-            As `ClickHouse.http_stream`; Unavailable as `prepare`.
+            As `ClickHouse.http_stream`; SwitchedOff as `prepare`.
         """
 
 
@@ -129,7 +129,7 @@ class WorkspaceUsers:
             if self._prepared:
                 return
             if not self._settings.clickhouse_sql_secret:
-                raise off("ANALYTICS_CLICKHOUSE_SQL_SECRET is empty: passwords are derived from it")
+                raise SwitchedOff("ANALYTICS_CLICKHOUSE_SQL_SECRET is empty: passwords are derived from it")
             services = str(parse_dsn(self._settings.clickhouse_url).get("user", "default"))
             await self._run(access.shared_statements((services,), cluster=self._settings.clickhouse_cluster))
             self._prepared = True
@@ -187,7 +187,7 @@ class WorkspaceUsers:
             for each in statements:
                 await self._admin.execute(each, timeout=_SECONDS)
         except ClickHouseError as error:
-            raise off(f"ClickHouse refuses to make the users: error {error.code}, {error.name}") from error
+            raise SwitchedOff(f"ClickHouse refuses to make the users: error {error.code}, {error.name}") from error
 
     async def _look(self, workspace: UUID) -> None:
         """Ask, as the user and without any other wall, for rows that are not the workspace's."""
@@ -203,9 +203,9 @@ class WorkspaceUsers:
             async with self._open(question) as stream:
                 found = b"".join([chunk async for chunk in stream])
         except ClickHouseError as error:
-            raise off(f"ClickHouse refuses a user just made: error {error.code}, {error.name}") from error
+            raise SwitchedOff(f"ClickHouse refuses a user just made: error {error.code}, {error.name}") from error
         if found != b"0\n":
-            raise off("the user of a workspace sees rows of others: row policies do not hold on this server")
+            raise SwitchedOff("the user of a workspace sees rows of others: row policies do not hold on this server")
 
     @asynccontextmanager
     async def _open(self, statement: Statement) -> AsyncIterator[RawStream]:
@@ -222,10 +222,12 @@ class WorkspaceUsers:
             await http.close()
 
 
-def off(reason: str) -> Unavailable:
-    """Return the error of custom SQL that must not run now, and log why."""
-    log(logging.ERROR, "no custom SQL", reason=reason)
-    return Unavailable(OFF, retry_after=5)
+class SwitchedOff(Unavailable):
+    """Custom SQL must not run on this server as it is. The log says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("custom SQL is switched off: the log of the query service says why", retry_after=5)
+        log(logging.ERROR, "no custom SQL", reason=reason)
 
 
 def _opened(http: HttpInterface, statement: Statement) -> AbstractAsyncContextManager[RawStream]:
