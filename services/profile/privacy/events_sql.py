@@ -19,6 +19,7 @@ KEYED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "identity_links": ("anonymous_key", "user_key"),
         "identity_merges": ("loser_key", "winner_key"),
         "profile_traits": ("actor_key",),
+        "events_by_actor": ("actor_key", "device_key"),
     }
 )
 """Tables of ours with the columns that hold keys of people."""
