@@ -29,6 +29,16 @@ async def test_others_are_answered_while_a_workspace_fills_its_line(api: Api) ->
         refused = [task.result() for task in heavy if task.done()]
         assert [answer.status for answer in refused] == [429, 429]
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        # Those that wait are stopped as well as those that run.
+        query_id = str(uuid.uuid4())
+        third = Api(api.settings, api.url, uuid.uuid4(), api.http)
+        named = [
+            asyncio.create_task(third.call("/query/sql", {"query": HEAVY, "query_id": query_id})) for _ in range(3)
+        ]
+        await asyncio.sleep(1)
+        assert (await third.call(f"/query/sql/{query_id}", method="DELETE")).status == 200
+        async with asyncio.timeout(5):
+            assert {answer.status for answer in await asyncio.gather(*named)} <= {400, 409}
         begun = time.monotonic()
         assert (await other.call("/query/sql", LIGHT)).json["data"] == [[1]]
         assert (await other.call("/query/events", {"table": "track"})).status == 200

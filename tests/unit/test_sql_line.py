@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import TooManyRequests
+from contracts.errors import Conflict, TooManyRequests
 from services.kit.settings import Settings
 from services.query.sql.line import Line
 from services.query.sql.slots import WORKSPACE_WAITING, Slots
@@ -121,10 +121,25 @@ async def test_whoever_goes_away_leaves_the_line_and_the_place(admitted_meanwhil
     first.cancel()
     await asyncio.wait([first, gone])
     assert gone.cancelled()
-    async with asyncio.timeout(1), line.take(ONE, soon()), slots().take(TWO, soon()):
-        pass
+    async with asyncio.timeout(1):
+        await _hold(line, TWO)
 
 
-async def _hold(line: Slots, workspace: UUID, until: asyncio.Event | None = None) -> None:
-    async with line.take(workspace, soon()):
+async def test_a_statement_that_waits_is_withdrawn_by_its_id_and_workspace() -> None:
+    line, first, second = slots(), uuid4(), uuid4()
+    async with line.take(ONE, soon(), first):
+        waiting = asyncio.create_task(_hold(line, ONE, query_id=second))
+        await asyncio.sleep(0)
+        line.withdraw(ONE, first)  # it runs: whoever cancels it tells the engine
+        line.withdraw(TWO, second)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        line.withdraw(ONE, second)
+        with pytest.raises(Conflict):
+            await waiting
+    await _hold(line, ONE)
+
+
+async def _hold(line: Slots, workspace: UUID, until: asyncio.Event | None = None, query_id: UUID | None = None) -> None:
+    async with line.take(workspace, soon(), query_id):
         await (until.wait() if until else asyncio.sleep(0))

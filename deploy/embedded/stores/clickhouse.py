@@ -23,7 +23,8 @@ SQL_USER = "cdp_sql"
 _SQL_TABLES = tuple(f"{DATABASE}.events_{name}" for name in ("track", "identify", "page", "group"))
 SQL_SETTINGS = (
     *("additional_table_filters", "limit", "session_timezone", "max_execution_time", "timeout_overflow_mode"),
-    *("max_threads", "max_memory_usage", "max_rows_to_read", "max_bytes_to_read", "max_query_size", "max_ast_elements"),
+    *("max_threads", "os_threads_nice_value_query", "max_memory_usage", "max_rows_to_read", "max_bytes_to_read"),
+    *("max_query_size", "max_ast_elements"),
     *("max_expanded_ast_elements", "max_bytes_before_external_sort", "max_bytes_ratio_before_external_sort"),
     *("prefer_external_sort_block_bytes", "do_not_merge_across_partitions_select_final", "date_time_output_format"),
     *("max_bytes_before_external_group_by", "max_bytes_ratio_before_external_group_by"),

@@ -50,7 +50,7 @@ async def sql(resources: Resources, request: SqlRequest, context: RequestContext
     note = resources.history.begin(request, context, query_id)
     with resources.history.watching(note):
         async with AsyncExitStack() as held:
-            await held.enter_async_context(resources.slots.take(context.workspace, context.deadline))
+            await held.enter_async_context(resources.slots.take(context.workspace, context.deadline, query_id))
             limit = request.limit or (PAGE if context.format == "json" else 0)
             extra = 1 if context.format == "json" else 0
             run = await checked(resources, request, context, query_id, rows=limit + extra)
@@ -69,6 +69,7 @@ async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestC
         Unavailable: ClickHouse or PostgreSQL does not answer.
     """
     await resources.history.cancel(context.workspace, request.query_id)
+    resources.slots.withdraw(context.workspace, request.query_id)
     await resources.sql.cancel(name_of(context.workspace, request.query_id))
     return SqlCancelled(query_id=request.query_id)
 
