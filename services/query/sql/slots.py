@@ -21,7 +21,7 @@ _LEAST_SECONDS: Final = 0.1
 """With less time left than this nothing can be answered any more."""
 _RETRY_SECONDS: Final = 2
 _NICE: Final = 10
-"""Of the engine's threads, where it may set it (CAP_SYS_NICE): a tenth of a core that others want, all of an idle one."""
+"""Of the engine's threads, where it may (CAP_SYS_NICE): a tenth of a core that others want, all of an idle one."""
 
 
 def share(settings: Settings) -> dict[str, Any]:
