@@ -22,6 +22,10 @@ class ProfileDelete(ProfileGet, frozen=True, kw_only=True):
     """Whom to forget: everything of all ids of that profile, now and when it comes again."""
 
 
+class ProfileAccess(ProfileGet, frozen=True, kw_only=True):
+    """Of whom everything that is kept is wanted."""
+
+
 class Suppress(Message, frozen=True, kw_only=True):
     """Ids to forget, whether a profile has them or not: each with the whole profile it is part of."""
 

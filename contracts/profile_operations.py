@@ -161,6 +161,19 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         service="profile",
+        name="access",
+        method="GET",
+        path="/profiles/{id}/export",
+        request=privacy.ProfileAccess,
+        response=dict[str, Any],
+        scope="privacy:read",
+        summary="Everything that is kept of a person, for an access request",
+        description="Lines of `kind` profile, identity, merge and event, each with the thing under its kind's name; "
+        "events from the oldest to the newest.",
+        formats=("ndjson",),
+    ),
+    Operation(
+        service="profile",
         name="suppress",
         method="POST",
         path="/deletions",

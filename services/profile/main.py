@@ -20,6 +20,7 @@ from services.profile.merging.health import warnings
 from services.profile.merging.listing import merges
 from services.profile.merging.merge import merge
 from services.profile.merging.unmerge import unmerge
+from services.profile.privacy.access import access
 from services.profile.privacy.carrying import Carrier
 from services.profile.privacy.handlers import delete, deletion_get, deletions_list, suppress
 from services.profile.profile import get
@@ -62,6 +63,7 @@ def build(settings: Settings) -> Service:
         "merges": merges,
         "warnings": warnings,
         "delete": partial(delete, carrier),
+        "access": access,
         "suppress": partial(suppress, carrier),
         "deletion_get": deletion_get,
         "deletions_list": deletions_list,

@@ -6,6 +6,7 @@ from contracts.privacy import Forget, Forgotten
 from services.kit.service import RequestContext
 from services.query.resources import Resources
 from services.query.saved import list_store
+from services.query.sql import history_store
 
 
 async def forget(resources: Resources, request: Forget, context: RequestContext) -> Forgotten:
@@ -15,4 +16,6 @@ async def forget(resources: Resources, request: Forget, context: RequestContext)
         Unavailable: PostgreSQL does not answer.
     """
     entries = await list_store.forget(resources.postgres, context.workspace, request.actors)
-    return Forgotten(list_entries=entries, statements=0)
+    texts = {actor.id for actor in request.actors}
+    statements = await history_store.forget(resources.postgres, context.workspace, texts)
+    return Forgotten(list_entries=entries, statements=statements)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -83,7 +85,10 @@ async def test_of_a_forgotten_person_nothing_is_found_anywhere_and_others_are_as
     kept = await api.call("/lists", {"name": "everybody", "source": listed})
     assert kept.status == 200, kept.body
     assert (kept.json["size"], await _kept_messages(api)) == (3, 2)
-    assert await places(api.settings, user) != []
+    asked = await api.call("/query/sql", {"query": f"SELECT count() FROM events WHERE user_id = '{user}'"})
+    assert asked.status == 200, asked.body
+    stores = {place.partition(" ")[0] for place in await places(api.settings, user)}
+    assert stores >= {"postgres", "clickhouse", "jetstream"}, "else the search proves nothing"
 
     answer = await api.call("/deletions", {"actors": [{"kind": "user", "id": user}]})
     assert answer.status == 200, answer.body
@@ -137,6 +142,25 @@ async def test_a_forgotten_person_does_not_come_back_with_a_replay_nor_under_an_
         await asyncio.sleep(0.3)
     assert (await _profile(api, "user_id:housemate", 200))["traits"] == {"plan": "pro"}
     assert (await _done(api, deleted.json["id"]))["ids"] == 3
+
+
+async def test_an_access_request_gives_everything_that_is_kept_of_a_person_and_of_nobody_else(api: Api) -> None:
+    await api.write(
+        [*_history("ada", "laptop"), *(_row("track", 100 + n, user_id="ada", event="E") for n in range(1_100))]
+    )
+    await _profile(api, "user_id:ada", 200)
+    answer = await api.call("/profiles/anonymous_id:laptop/export", method="GET", accept="application/x-ndjson")
+    assert answer.status == 200, answer.body
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    kinds = Counter(line["kind"] for line in lines)
+    assert kinds == {"profile": 1, "identity": 2, "event": 1_105}
+    assert lines[0]["profile"]["traits"] == {"email": "ada@example.com"}
+    told = [line["event"] for line in lines if line["kind"] == "event"]
+    assert [event["message_id"] for event in told[:5]] == ["m1", "m2", "m3", "m4", "m5"]
+    assert len({event["message_id"] for event in told}) == 1_105
+    assert b"housemate" not in answer.body
+    unknown = await api.call("/profiles/user_id:nobody/export", method="GET", accept="application/x-ndjson")
+    assert unknown.status == 404
 
 
 async def _profile(api: Api, reference: str, status: int) -> dict[str, Any]:
