@@ -100,3 +100,13 @@ def migrations() -> list[str]:
     rendered = [render_text(path.read_text(), Settings()) for path in sorted(MIGRATIONS.glob("*.sql"))]
     ups = [text.split("-- migrate:up\n")[1].split("-- migrate:down")[0].strip() for text in rendered]
     return ["CREATE DATABASE cdp", *(up.removesuffix(";") for up in ups)]
+
+
+def administrator_file(grants: list[str], workspace: UUID) -> str:
+    """Return the configuration of an engine whose one user has these grants, with the names that statements alter."""
+    nobody = "<password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>"
+    user = access.user_of(workspace)
+    queries = "".join(f"<query>{escape(grant)}</query>" for grant in grants)
+    return f"""<clickhouse><profiles><default/></profiles><quotas><default/><cdp_sql/></quotas>
+    <roles><cdp_sql><grants><query>GRANT SELECT(mid) ON cdp.events_track</query></grants></cdp_sql></roles>
+    <users><default>{nobody}<grants>{queries}</grants></default><{user}>{nobody}</{user}></users></clickhouse>"""
