@@ -247,7 +247,7 @@ async def test_what_cannot_be_merged_says_why(people: People, resources: Resourc
 
 async def test_merges_one_into_the_next_have_an_end(people: People, resources: Resources) -> None:
     workspace = people.api.workspace
-    await people.write(event(1, user_id="u0"), event(2, user_id="u100"), event(3, user_id="other"))
+    await people.write(event(1, user_id="u0"), event(2, user_id=f"u{store.DEEPEST}"), event(3, user_id="other"))
     async with store.turn(resources.postgres, workspace) as connection:
         for number in range(store.DEEPEST):
             ends = (person(workspace, "user", f"u{each}") for each in (number + 1, number))
@@ -256,4 +256,4 @@ async def test_merges_one_into_the_next_have_an_end(people: People, resources: R
     assert answer.status == 409, answer.body
     assert "the other way round" in answer.json["detail"]
     assert (await people.post("user_id:u0", "merge", other="user_id:other"))["changed"] is True
-    assert (await people.get("user_id:other"))["id"] == str(profile_id(workspace, "user", "u100"))
+    assert (await people.get("user_id:other"))["id"] == str(profile_id(workspace, "user", f"u{store.DEEPEST}"))

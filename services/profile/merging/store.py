@@ -15,7 +15,7 @@ from services.kit.postgres import Postgres
 from services.profile.ids import unsigned
 from services.profile.merging.graph import Person
 
-DEEPEST: Final = 100
+DEEPEST: Final = 50
 """Merges on the way from an id to its profile: the dictionary walks them one by one, for all workspaces at once."""
 
 _SPACE: Final = int.from_bytes(b"merg")
