@@ -82,13 +82,13 @@ class SqlProgressGet(Message, frozen=True, kw_only=True):
 
 class SqlProgress(Message, frozen=True, kw_only=True):
     """How far a query is, or how it ended. `rows_to_read`, `percent` and `memory_bytes` are of one that runs, and null
-    while the engine does not say; `rows_read` and `bytes_read` are null where nobody counted."""
+    while the engine does not say; `seconds` is null of one that was lost, counts are null where nobody counted."""
 
     query_id: UUID
     status: SqlState
     error: str | None
     started_at: datetime
-    seconds: float
+    seconds: float | None
     rows_read: int | None
     bytes_read: int | None
     rows_to_read: int | None = None

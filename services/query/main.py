@@ -30,9 +30,11 @@ from services.query.resources import Resources
 from services.query.saved import handlers as saved
 from services.query.saved.purging import purging
 from services.query.sql.engine import SqlEngine
+from services.query.sql.estimate import sql_estimate
 from services.query.sql.handler import sql, sql_cancel
 from services.query.sql.history import History
 from services.query.sql.history_list import sql_history
+from services.query.sql.progress import sql_progress
 from services.query.sql.schema import sql_schema
 from services.query.sql.slots import Slots
 from services.query.workspace import workspace_get, workspace_put
@@ -74,6 +76,8 @@ def build(settings: Settings) -> Service:
         "sql_cancel": sql_cancel,
         "sql_schema": sql_schema,
         "sql_history": sql_history,
+        "sql_progress": sql_progress,
+        "sql_estimate": sql_estimate,
         "forget": forget,
         "workspace_get": workspace_get,
         "workspace_put": workspace_put,

@@ -36,7 +36,7 @@ _OF_THE_QUERY = ("system.one", "_temporary_and_external_tables._tmp_")
 """What a SELECT without FROM reads, and a recursive CTE of itself. Whoever names them is refused before."""
 
 _MEMBERSHIP = re.compile(r"^\s*Function (?:global)?(?:not)?(?:null)?in(?:ignoreset)?\b", re.IGNORECASE)
-_EXPLAINED = re.compile(r"^Explain EXPLAIN(?: AST| QUERY TREE| PLAN)?(?: \(children \d+\))?$")
+_EXPLAINED = re.compile(r"^Explain EXPLAIN(?: AST| QUERY TREE| PLAN| ESTIMATE)?(?: \(children \d+\))?$")
 
 
 def check(engine: Engine, connection: Connection, statement: Statement, user: User) -> None:
