@@ -37,18 +37,18 @@ async def test_others_are_answered_while_a_workspace_fills_its_line(api: Api) ->
         ]
         await asyncio.sleep(1)
         assert (await third.call(f"/query/sql/{query_id}", method="DELETE")).status == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert {answer.status for answer in await asyncio.gather(*named)} <= {400, 409}
         begun = time.monotonic()
         assert (await other.call("/query/sql", LIGHT)).json["data"] == [[1]]
         assert (await other.call("/query/events", {"table": "track"})).status == 200
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
     finally:
         for task in heavy:
             task.cancel()
         await asyncio.wait(heavy)
     # Whoever went away has left the line, and the engine works for them no more.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await api.call("/query/sql", LIGHT)).status != 200:
             await asyncio.sleep(0.2)
 
@@ -59,7 +59,7 @@ async def test_whoever_waits_too_long_is_told_when_to_come_back(infra: Settings)
         heavy = [asyncio.create_task(ask(resources, workspace, HEAVY)) for _ in range(2)]
         await asyncio.sleep(0.5)
         assert (await ask(resources, workspace, "SELECT 1", seconds=0.5)).status == 429
-        assert (await ask(resources, uuid.uuid4(), "SELECT 1", seconds=5)).status == 200
+        assert (await ask(resources, uuid.uuid4(), "SELECT 1", seconds=20)).status == 200
         for task in heavy:
             task.cancel()
         await asyncio.wait(heavy)
@@ -70,6 +70,6 @@ async def test_a_place_is_held_to_the_end_of_the_answer_and_no_longer(infra: Set
     async with resources_of(infra) as resources:
         workspace = uuid.uuid4()
         for _ in range(6):
-            assert (await ask(resources, workspace, "SELECT 1", format=format_, seconds=5)).status == 200
+            assert (await ask(resources, workspace, "SELECT 1", format=format_, seconds=20)).status == 200
             assert (await ask(resources, workspace, "SELECT file('x')", format=format_)).status == 400
             assert (await ask(resources, workspace, "SELECT toUInt8('x')", format=format_)).status == 400
