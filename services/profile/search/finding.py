@@ -1,7 +1,8 @@
 """A page of profiles: which statements find it, so that neither a rare value takes long nor a common one.
 
-Through an index up to `BOUND` profiles are gathered and sorted, which finds and counts a rare value. Of a common one
-the first are found soonest by going through the order; when the first `_WINDOW` in it hold too few, all are gathered.
+Of a value that most profiles have, the first are found by going through a few in the order. Through an index up to
+`BOUND` profiles are gathered and sorted, which finds and counts a rare value. For what lies between, more are gone
+through, and when these hold too few all are gathered.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from services.profile.search.statements import Statement, Statements
 
 BOUND: Final = 10_000
 """Profiles counted when the count is bounded."""
+_GLANCE: Final = 10
+"""Profiles gone through for each that is wanted, before any index is asked."""
 _WINDOW: Final = 50_000
+"""Profiles gone through when there are more than `BOUND`."""
 _COUNTING: Final = 1.0
 """Seconds that a bounded count may take."""
 _CHUNK: Final = 500
@@ -48,6 +52,9 @@ async def page(postgres: Postgres, statements: Statements, limit: int, seconds: 
         if not statements.indexed:
             return Page(await _fetch(connection, statements.ordered(limit, None), seconds))
         if statements.sorted:
+            rows = await _fetch(connection, statements.ordered(limit, limit * _GLANCE), seconds)
+            if len(rows) == limit:
+                return Page(rows)
             rows = await _fetch(connection, statements.gathered(limit, BOUND), seconds)
             if rows[0]["total"] <= BOUND:
                 return _counted(rows)

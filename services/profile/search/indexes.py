@@ -7,7 +7,8 @@ as a text, too: written as the number itself, or in an odd way (`profile.odd_num
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from contracts import predicates as tree
 from contracts.base import encode
 from contracts.predicates import Scalar
 from services.kit.predicates.fields import Path
-from services.kit.predicates.numbers import Number, number_of_text, whole_or_double
+from services.kit.predicates.numbers import number_of_text, whole_or_double
 from services.profile.search.compiler import all_of, any_of
 from services.profile.search.fields import trait_path
 from services.profile.search.numbers import numeric, text_of
@@ -23,19 +24,27 @@ from services.profile.search.parameters import Parameters
 
 _MOST: Final = 1_000
 """Values looked up one by one; of more, everything is read sooner."""
+_LIGHT: Final = 8
+"""Values that are compared one by one sooner than the text of a trait is found and compared with all."""
 
 
-def condition(predicate: tree.Predicate, parameters: Parameters) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A condition that indexes answer. `exact`: it holds of nothing else, so nothing more need be asked. `light`:
+    asking it of a row costs less than asking the predicate."""
+
+    sql: str
+    exact: bool
+    light: bool
+
+
+def condition(predicate: tree.Predicate, parameters: Parameters) -> Usable | None:
     """Return a condition that a predicate, which compiled, implies and that indexes answer; None when there is none."""
     match predicate:
         case tree.And():
-            found = [condition(item, parameters) for item in predicate.items]
-            usable = [one for one in found if one is not None]
-            return all_of(usable) if usable else None
+            return _joined(all_of, [condition(item, parameters) for item in predicate.items], every=False)
         case tree.Or():
-            found = [condition(item, parameters) for item in predicate.items]
-            usable = [one for one in found if one is not None]
-            return any_of(usable) if usable and len(usable) == len(found) else None
+            return _joined(any_of, [condition(item, parameters) for item in predicate.items], every=True)
         case tree.Eq() if not predicate.ignore_case:
             return _equal(predicate.field, (predicate.value,), parameters)
         case tree.In() if not predicate.ignore_case and 0 < len(predicate.value) <= _MOST:
@@ -46,15 +55,25 @@ def condition(predicate: tree.Predicate, parameters: Parameters) -> str | None:
             return None
 
 
-def _equal(field: str, values: Sequence[Scalar], parameters: Parameters) -> str | None:
+def _joined(join: Callable[[Sequence[str]], str], parts: Sequence[Usable | None], *, every: bool) -> Usable | None:
+    usable = [part for part in parts if part is not None]
+    if not usable or (every and len(usable) < len(parts)):
+        return None
+    exact = len(usable) == len(parts) and all(part.exact for part in usable)
+    return Usable(join([part.sql for part in usable]), exact, all(part.light for part in usable))
+
+
+def _equal(field: str, values: Sequence[Scalar], parameters: Parameters) -> Usable | None:
     if field in ("id", "user_id"):
         if not all(isinstance(value, str) for value in values):
             return None  # 5 is equal to the text 5.0, too
         texts = [value for value in values if isinstance(value, str) and "\0" not in value]
         if field == "id":
-            return f"p.id = ANY ({parameters.bind([text for text in texts if _is_id(text)], 'uuid[]')})"
+            ids = parameters.bind([text for text in texts if _is_id(text)], "uuid[]")
+            return Usable(f"p.id = ANY ({ids})", exact=True, light=True)
         hashes = ", ".join(f"hashtextextended({parameters.text(text)}, 0)" for text in texts)
-        return f"(p.user_id IS NOT NULL AND hashtextextended(p.user_id, 0) = ANY (ARRAY[{hashes}]::bigint[]))"
+        hashed = f"hashtextextended(p.user_id, 0) = ANY (ARRAY[{hashes}]::bigint[])"
+        return Usable(f"(p.user_id IS NOT NULL AND {hashed})", exact=False, light=False)
     path = trait_path(field, "")
     if path is None or "\0" in field or (not path.names and not path.steps):
         return None
@@ -63,34 +82,34 @@ def _equal(field: str, values: Sequence[Scalar], parameters: Parameters) -> str 
     for value in values:
         if isinstance(value, str) and value[:1] in ("[", "{"):
             return None  # the compact JSON of an array or object
-        for text in _texts(value):
-            plain[_document(path, encode(text).decode())] = None
-        if isinstance(value, bool) or value in ("true", "false"):
-            plain[_document(path, "true" if value in (True, "true") else "false")] = None
-        number = _number(value)
-        if number is not None and math.isfinite(number):
-            plain[_document(path, numeric(number))] = None
-            if not isinstance(value, str):
-                odd[_document(path, numeric(number))] = None
+        for scalar in _scalars(value):
+            plain[_document(path, scalar)] = None
+        if not isinstance(value, bool | str):
+            number = whole_or_double(value)
+            if not math.isfinite(number):
+                return None
+            odd[_document(path, numeric(number))] = None
     tests = [f"p.traits @> {parameters.bind(document, 'jsonb')}" for document in plain]
     tests += [f"profile.odd_numbers(p.traits) @> {parameters.bind(document, 'jsonb')}" for document in odd]
-    return any_of(tests)
+    return Usable(any_of(tests), exact=True, light=not odd and len(plain) <= _LIGHT)
 
 
-def _texts(value: Scalar) -> tuple[str, ...]:
-    """Return the texts a value is equal to, but for the odd ways of writing a number."""
+def _scalars(value: Scalar) -> list[str]:
+    """Return the JSON texts of the scalars a value is equal to, but for the odd ways of writing a number."""
     if isinstance(value, bool):
-        return ("true" if value else "false",)
-    if isinstance(value, str):
-        return (value,) if value and "\0" not in value else ()
-    number = whole_or_double(value)
-    return (text_of(number),) if math.isfinite(number) else ()
-
-
-def _number(value: Scalar) -> Number | None:
-    if isinstance(value, bool):
-        return None
-    return number_of_text(value) if isinstance(value, str) else whole_or_double(value)
+        return ["true", '"true"'] if value else ["false", '"false"']
+    if not isinstance(value, str):
+        number = whole_or_double(value)
+        return [numeric(number), encode(text_of(number)).decode()] if math.isfinite(number) else []
+    if not value or "\0" in value:
+        return []
+    found = [encode(value).decode()]
+    if value in ("true", "false"):
+        found.append(value)
+    named = number_of_text(value)
+    if named is not None and math.isfinite(named):
+        found.append(numeric(named))
+    return found
 
 
 def _document(path: Path, scalar: str) -> str:

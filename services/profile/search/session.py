@@ -14,9 +14,10 @@ from services.kit.service import RequestContext
 
 _SETTINGS: Final = """
 SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
-    set_config('jit', 'off', true)
+    set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)
 """
-"""A plan that knows the values: lists of them are hashed, and words find the trigram index."""
+"""A plan that knows the values: lists of them are hashed, and words find the trigram index. In one process: starting
+others takes as long as a search may."""
 _SLACK: Final = 5.0
 """Seconds more than the server's own time-out before the connection is given up."""
 

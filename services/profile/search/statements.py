@@ -11,6 +11,7 @@ from contracts.predicates import And, Predicate
 from contracts.profile_search import ProfileSort
 from services.profile.search import indexes, text
 from services.profile.search.compiler import Clock, Compiler, all_of
+from services.profile.search.indexes import Usable
 from services.profile.search.order import Order, order_of
 from services.profile.search.parameters import Bindable, Parameters
 from services.profile.search.patterns import Test, split
@@ -62,7 +63,7 @@ class Statements:
 
     def __init__(self, wanted: Filter, by: ProfileSort, after: Key | None = None) -> None:
         self._filter, self._by, self._after = wanted, by, after
-        first = self._conditions(Parameters(), after=None)
+        first = self._conditions(Parameters(), None, by_index=True)
         self.indexed = first.indexed
         """An index finds them without reading others."""
         self.patterns = first.test is not None
@@ -74,7 +75,7 @@ class Statements:
         """Find all, then sort them. Each row has `total`, how many were found, and no profile when these are more than
         `bound` or none."""
         parameters = Parameters()
-        conditions, order = self._parts(parameters)
+        conditions, order = self._parts(parameters, by_index=True)
         most = "" if bound is None else f" LIMIT {bound + 1}"
         few = "" if bound is None else f" WHERE counted.total <= {bound}"
         cut = "" if limit is None else f" LIMIT {limit}"
@@ -90,7 +91,7 @@ class Statements:
     def ordered(self, limit: int | None, window: int | None) -> Statement:
         """Go through the order and take those that are meant; `window`: through no more profiles than that."""
         parameters = Parameters()
-        conditions, order = self._parts(parameters)
+        conditions, order = self._parts(parameters, by_index=False)
         source = "profiles p"
         if window is not None:
             source = (
@@ -107,35 +108,42 @@ class Statements:
     def unordered(self) -> Statement:
         """Find all, in the order they are come upon."""
         parameters = Parameters()
-        conditions = self._conditions(parameters, after=None)
+        conditions = self._conditions(parameters, None, by_index=True)
         sql = f"SELECT {_COLUMNS}{conditions.columns} FROM profiles p WHERE {conditions.where}"
         return Statement(*parameters.used(sql), len(conditions.extras), conditions.test)
 
     def counted(self, bound: int | None) -> Statement:
         """Count them, to one more than `bound`."""
         parameters = Parameters()
-        conditions = self._conditions(parameters, after=None)
+        conditions = self._conditions(parameters, None, by_index=True)
         most = "" if bound is None else f" LIMIT {bound + 1}"
         sql = f"SELECT count(*) FROM (SELECT FROM profiles p WHERE {conditions.where}{most}) AS found"
         return Statement(*parameters.used(sql))
 
-    def _parts(self, parameters: Parameters) -> tuple[_Conditions, Order]:
+    def _parts(self, parameters: Parameters, *, by_index: bool) -> tuple[_Conditions, Order]:
         order = order_of(self._by, parameters, "/sort")
-        return self._conditions(parameters, after=order), order
+        return self._conditions(parameters, order, by_index=by_index), order
 
-    def _conditions(self, parameters: Parameters, after: Order | None) -> _Conditions:
+    def _conditions(self, parameters: Parameters, after: Order | None, *, by_index: bool) -> _Conditions:
+        """Return what is asked of a profile: `by_index`, what indexes answer and what is left then; otherwise what is
+        soonest asked of each."""
         wanted = self._filter
         compiler = Compiler(parameters, wanted.clock)
         parts = split(wanted.where or And(items=()), compiler, parameters, "/where")
-        conditions = [self._reach(parameters, after)]
-        quick = [indexes.condition(parts.loose, parameters)]
-        if wanted.text is not None:
-            quick.append(text.indexed(wanted.text, wanted.traits, parameters))
-            conditions.append(text.condition(wanted.text, wanted.traits, parameters))
+        asked: list[tuple[Usable | None, str]] = []
         if parts.loose != And(items=()):
-            conditions.append(compiler.condition(parts.loose, "/where"))
-        usable = [one for one in quick if one is not None]
-        return _Conditions(all_of([*usable, *conditions]), bool(usable), parts.columns, parts.test)
+            asked.append((indexes.condition(parts.loose, parameters), compiler.condition(parts.loose, "/where")))
+        if wanted.text is not None:
+            whole = text.condition(wanted.text, wanted.traits, parameters)
+            asked.append((text.indexed(wanted.text, wanted.traits, parameters), whole))
+        conditions = [self._reach(parameters, after)]
+        for usable, whole in asked:
+            if usable is not None and (by_index or (usable.exact and usable.light)):
+                conditions.append(usable.sql)
+            if usable is None or not usable.exact or not (by_index or usable.light):
+                conditions.append(whole)
+        indexed = any(usable is not None for usable, _ in asked)
+        return _Conditions(all_of(conditions), indexed, parts.columns, parts.test)
 
     def _reach(self, parameters: Parameters, order: Order | None) -> str:
         """Return the condition that a profile is of the workspace, and comes after the page before."""

@@ -8,6 +8,7 @@ from typing import Final
 from services.kit.predicates.fields import parse_path
 from services.profile.search.compiler import all_of
 from services.profile.search.fields import value_at
+from services.profile.search.indexes import Usable
 from services.profile.search.parameters import Parameters
 
 INDEXED: Final = frozenset(
@@ -38,10 +39,12 @@ def condition(text: str, traits: Sequence[str], parameters: Parameters) -> str:
     return f"profile.has_words(profile.lines({', '.join(values)}), {parameters.texts(words)})"
 
 
-def indexed(text: str, traits: Sequence[str], parameters: Parameters) -> str | None:
+def indexed(text: str, traits: Sequence[str], parameters: Parameters) -> Usable | None:
     """Return a condition that the one above implies and that the index answers; None when there is none."""
-    words = [word for word in text.split() if len(word) >= _SHORTEST and "\0" not in word]
-    if not words or not INDEXED.issuperset(traits):
+    words = text.split()
+    found = [word for word in words if len(word) >= _SHORTEST and "\0" not in word]
+    if not found or not INDEXED.issuperset(traits):
         return None
-    patterns = [f"'%' || profile.folded({parameters.text(word.translate(_SPECIAL))}) || '%'" for word in words]
-    return all_of([f"profile.indexed_lines(p.traits) LIKE {pattern}" for pattern in patterns])
+    patterns = [f"'%' || profile.folded({parameters.text(word.translate(_SPECIAL))}) || '%'" for word in found]
+    sql = all_of([f"profile.indexed_lines(p.traits) LIKE {pattern}" for pattern in patterns])
+    return Usable(sql, exact=len(found) == len(words) and frozenset(traits) == INDEXED, light=False)
