@@ -13,6 +13,7 @@ from contracts.analysis import Cursor
 from contracts.base import Message
 from contracts.common import Actor, Facts, Moment, TableName, Tables, TimeZone
 from contracts.events import Name
+from contracts.profile_merges import IdWarning
 from contracts.profiles import ProfileRef
 from contracts.session import MaxDuration, Timeout
 
@@ -104,10 +105,12 @@ class Identity(Message, frozen=True, kw_only=True):
 
 
 class ProfileIdentitiesResult(Message, frozen=True, kw_only=True):
-    """`data`: the person's own id first, then by first seen."""
+    """`data`: the person's own id first, then by first seen. `warnings`: those of `GET /profiles/warnings` about these
+    ids, the largest counts first, at most 50."""
 
     profile_id: UUID
     data: tuple[Identity, ...]
+    warnings: tuple[IdWarning, ...]
 
 
 class ProfileSummary(Message, frozen=True, kw_only=True):

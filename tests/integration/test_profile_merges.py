@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from contracts.errors import Conflict
 from services.kit.settings import Settings
 from services.profile.ids import profile_id
 from services.profile.merging import store
+from services.profile.merging.deciding import decide
 from services.profile.merging.graph import Person
 from services.profile.references import key_of
 from services.profile.resources import Resources
@@ -28,6 +31,10 @@ async def resources(infra: Settings) -> AsyncIterator[Resources]:
 @pytest.fixture
 def people(api: Api, resources: Resources) -> People:
     return People(api, resources)
+
+
+class _Unwanted(Exception):
+    """Takes back what was done in a turn."""
 
 
 def person(workspace: UUID, kind: Any, id: str) -> Person:
@@ -245,15 +252,13 @@ async def test_what_cannot_be_merged_says_why(people: People, resources: Resourc
     assert (await people.ask("user_id:ada", "/merges?cursor=x")).status == 400
 
 
-async def test_merges_one_into_the_next_have_an_end(people: People, resources: Resources) -> None:
-    workspace = people.api.workspace
-    await people.write(event(1, user_id="u0"), event(2, user_id=f"u{store.DEEPEST}"), event(3, user_id="other"))
-    async with store.turn(resources.postgres, workspace) as connection:
-        for number in range(store.DEEPEST):
-            ends = (person(workspace, "user", f"u{each}") for each in (number + 1, number))
-            await store.record(connection, workspace, *ends, "x")
-    answer = await people.ask("user_id:other", "/merge", {"other": "user_id:u0"})
-    assert answer.status == 409, answer.body
-    assert "the other way round" in answer.json["detail"]
-    assert (await people.post("user_id:u0", "merge", other="user_id:other"))["changed"] is True
-    assert (await people.get("user_id:other"))["id"] == str(profile_id(workspace, "user", f"u{store.DEEPEST}"))
+async def test_merges_one_into_the_next_have_an_end(resources: Resources, workspace: UUID) -> None:
+    other, *chain = (person(workspace, "user", f"u{number}") for number in range(store.DEEPEST + 2))
+    with pytest.raises(_Unwanted):
+        async with store.turn(resources.postgres, workspace) as connection:
+            for loser, winner in pairwise(chain):
+                await store.record(connection, workspace, winner, loser, "x")
+            with pytest.raises(Conflict, match="the other way round"):
+                await decide(connection, resources, workspace, other, chain[0])
+            assert await decide(connection, resources, workspace, chain[0], other) == (chain[-1], other)
+            raise _Unwanted

@@ -12,6 +12,7 @@ from contracts.common import Actor
 from contracts.errors import InvalidRequest
 from contracts.profile_merges import IdWarning, WarningKind, WarningsList, WarningsPage
 from services.kit import cursor
+from services.kit.clickhouse import External
 from services.kit.service import RequestContext
 from services.profile.ids import Kind, profile_id
 from services.profile.merging import health_sql
@@ -85,11 +86,12 @@ async def _rows(
         most_ids=settings.profiles_many_ids,
         most_users=settings.profiles_many_users,
         kind=kind,
-        only=only,
+        only=only is not None,
         after=after,
         limit=limit,
     )
-    result = await resources.clickhouse.query(statement, query_id=uuid.uuid4().hex, timeout=_SECONDS)
+    keys = [] if only is None else [External(health_sql.LOOKED_AT, [("key", "UInt64")], [(key,) for key in only])]
+    result = await resources.clickhouse.query(statement, query_id=uuid.uuid4().hex, timeout=_SECONDS, external=keys)
     return [_Row(name.decode(), *rest) for name, *rest in result.rows()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -10,6 +9,8 @@ from contracts.profile_merges import WarningKind
 from services.kit import sql
 from services.kit.identity import DICTIONARY, resolve
 
+LOOKED_AT: Final = "looked_at"
+"""An external table of keys (`key UInt64`)."""
 _ANONYMOUS: Final = "toUInt8(2)"
 _USER: Final = "toUInt8(1)"
 
@@ -28,12 +29,12 @@ def warnings(
     most_ids: int,
     most_users: int,
     kind: WarningKind | None,
-    only: Collection[int] | None,
+    only: bool,
     after: Place | None,
     limit: int,
 ) -> str:
     """Return the SELECT of (warning, key, kind and id of whom it is about, count, first and last time, kind and id of
-    the leading id), the largest counts first. `only`: the keys to look at."""
+    the leading id), the largest counts first. `only`: of ids in the external table `LOOKED_AT` alone."""
     parts: dict[WarningKind, str] = {
         "many_devices": _seen_with("user", "anonymous", most_ids, only),
         "many_ids": _in_one_profile(workspace, most_ids, only),
@@ -64,7 +65,7 @@ ORDER BY n DESC, warning, key
 LIMIT {limit}"""
 
 
-def _seen_with(one: str, many: str, most: int, only: Collection[int] | None) -> str:
+def _seen_with(one: str, many: str, most: int, only: bool) -> str:
     name, kind = ("many_users", _ANONYMOUS) if one == "anonymous" else ("many_devices", _USER)
     return (
         f"SELECT '{name}' AS warning, {one}_key AS key, {kind} AS kind, any({one}_id) AS id, count() AS n, "
@@ -73,7 +74,7 @@ def _seen_with(one: str, many: str, most: int, only: Collection[int] | None) -> 
     )
 
 
-def _in_one_profile(workspace: UUID, most: int, only: Collection[int] | None) -> str:
+def _in_one_profile(workspace: UUID, most: int, only: bool) -> str:
     """Ids share a profile by links and merges alone, so those that have either are all there are to count."""
     merged_at = "toDateTime64(fromUnixTimestamp64Micro(toInt64(version), 'UTC'), 3, 'UTC')"
     merges = (
@@ -91,8 +92,8 @@ def _in_one_profile(workspace: UUID, most: int, only: Collection[int] | None) ->
     )
 
 
-def _among(key: str, only: Collection[int] | None) -> str:
-    return "1" if only is None else f"{key} IN ({', '.join(f'toUInt64({each})' for each in sorted(only))})"
+def _among(key: str, only: bool) -> str:
+    return f"{key} IN (SELECT key FROM {LOOKED_AT})" if only else "1"
 
 
 def _blocked(workspace: UUID) -> str:

@@ -26,6 +26,7 @@ async def merge(applier: Applier, resources: Resources, request: ProfileMerge, c
     winner = await named(resources, workspace, request.id, "/id")
     loser = await named(resources, workspace, request.other, "/other")
     if request.dry_run:
+        await applier.apply(workspace)
         return Answer(encode(await simulate(resources, workspace, winner, loser)))
     async with store.turn(resources.postgres, workspace) as connection:
         pair = await decide(connection, resources, workspace, winner, loser)

@@ -19,6 +19,7 @@ from services.kit.identity import Blocked
 from services.kit.service import RequestContext
 from services.kit.statements import limits
 from services.profile.ids import unsigned
+from services.profile.merging.health import of_ids
 from services.profile.profile import get
 from services.profile.resources import Resources
 
@@ -48,7 +49,11 @@ async def identities(
         rows = await connection.fetch(_IDENTITIES, context.workspace, profile.id)
     linked = [unsigned(row["actor_key"]) for row in rows if row["kind"] == "anonymous" and row["merged_at"] is None]
     links = await _first_links(resources, context, linked)
-    return ProfileIdentitiesResult(profile_id=profile.id, data=tuple(_identity(row, profile.id, links) for row in rows))
+    return ProfileIdentitiesResult(
+        profile_id=profile.id,
+        data=tuple(_identity(row, profile.id, links) for row in rows),
+        warnings=await of_ids(resources, context.workspace, [unsigned(row["actor_key"]) for row in rows]),
+    )
 
 
 async def _first_links(
