@@ -88,9 +88,13 @@ class Api:
 
 
 async def insert(
-    settings: Settings, http: aiohttp.ClientSession, histories: Mapping[UUID, Iterable[Mapping[str, Any]]]
+    settings: Settings,
+    http: aiohttp.ClientSession,
+    histories: Mapping[UUID, Iterable[Mapping[str, Any]]],
+    *,
+    reload: bool = True,
 ) -> None:
-    """Insert the events of many workspaces, a table at a time, and make their identity links count."""
+    """Insert the events of many workspaces, a table at a time, and make the identity links count that they bring."""
     native = urlsplit(settings.clickhouse_url)
     login = {
         "X-ClickHouse-User": unquote(native.username or "default"),
@@ -118,6 +122,9 @@ async def insert(
         body = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
         async with http.post(settings.clickhouse_http_url, params=query, data=body, headers=login) as reply:
             assert reply.status == 200, await reply.text()
+    # Reloading takes some tenths of a second, however few links there are.
+    if not (reload and any(event.get("user_id") and event.get("anonymous_id") for _, event in listed)):
+        return
     clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=1)
     await clickhouse.start()
     try:

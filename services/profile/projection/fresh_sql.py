@@ -23,12 +23,11 @@ def tables(cluster: str) -> str:
 
 
 def parts(cluster: str) -> str:
-    """Return a statement for the parts of the event tables: (shard, table, partition, first and last block number, age
-    in seconds)."""
+    """Return a statement for the parts of the event tables: (shard, table, partition, first and last block number)."""
     source = f"cluster({sql.string(cluster)}, system.parts)" if cluster else "system.parts"
     return (
         f"SELECT {'toString(_shard_num)' if cluster else _NO_SHARD}, table, partition_id, "
-        "toInt64(min_block_number), toInt64(max_block_number), now() - modification_time "
+        "toInt64(min_block_number), toInt64(max_block_number) "
         f"FROM {source} WHERE database = '{DATABASE}' AND table IN {_names(cluster)} AND active"
     )
 

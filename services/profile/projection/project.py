@@ -37,9 +37,8 @@ async def project(resources: Resources, workspace: UUID, keys: Collection[int]) 
     for _ in range(_TRIES):
         async with resources.postgres.connection() as connection, connection.transaction():
             await lock(connection, workspace)
-            held, old = await profiles.old_of_keys(connection, workspace, keys)
+            roots, old = await _concerned(resources, connection, workspace, keys)
             blocked = await gathering.blocked(resources.clickhouse, workspace)
-            roots = await gathering.related(resources.clickhouse, held.union(keys))
             persons = await gathering.gather(resources.clickhouse, connection, Scope(workspace, blocked), roots)
             if not {person.key for person in persons}.issubset(roots.values()):
                 continue  # the dictionary was reloaded in between: these people are not whole
@@ -57,6 +56,21 @@ async def project(resources: Resources, workspace: UUID, keys: Collection[int]) 
         await changes.drop(resources.bus, workspace, touched)
         return tuple(told)
     raise Unavailable("links change too fast to be followed", retry_after=1)
+
+
+async def _concerned(
+    resources: Resources, connection: asyncpg.Connection, workspace: UUID, keys: Collection[int]
+) -> tuple[dict[int, int], frozenset[UUID]]:
+    """Return every key whose profile is or will be one of those that some keys have or will have, each with the key it
+    leads to, and these profiles as they are now."""
+    wider = frozenset(keys)
+    while True:
+        held, old = await profiles.old_of_keys(connection, workspace, wider)
+        known = held | wider
+        roots = await gathering.related(resources.clickhouse, known)
+        if known.issuperset(roots):
+            return roots, old
+        wider = known.union(roots)
 
 
 async def version_of(connection: asyncpg.Connection) -> int:

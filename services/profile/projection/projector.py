@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 import nats.errors
@@ -20,18 +18,12 @@ from services.kit.clickhouse import ClickHouseError
 from services.kit.lifecycle import end
 from services.kit.logs import log
 from services.profile.privacy import again
-from services.profile.projection import blocking, reading, traits
-from services.profile.projection.blocks import Place, Read, look
-from services.profile.projection.project import project
-from services.profile.projection.reading import Reader
-from services.profile.projection.rebuild import rebuild
+from services.profile.projection.follower import Follower
 from services.profile.resources import Resources
 
 _POLL_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.2
 """Between two looks at least: rows that come meanwhile are read together."""
-_AT_ONCE: Final = 4_000
-"""Keys projected in one transaction."""
 _LEADER: Final = int.from_bytes(b"projects")
 _LEAD: Final = "SELECT pg_try_advisory_lock($1)"
 _CONNECTION: Final = {
@@ -48,7 +40,6 @@ class Projector:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._reader = Reader(resources.clickhouse, resources.settings.clickhouse_cluster)
         self._hint = asyncio.Event()
 
     @asynccontextmanager
@@ -83,58 +74,19 @@ class Projector:
         """Project until something fails: then another process may lead."""
         log(logging.INFO, "projecting profiles")
         await self._resources.schema.passed()
-        patience = await self._reader.patience()
-        read = await reading.load(connection)
-        if read is None:
-            read = await self._begin(connection)
-        blocked = await blocking.load(connection)
+        follower = Follower(self._resources, before=again.noticed)
+        await follower.start(connection)
         while True:
             self._hint.clear()
-            await traits.send_left(self._resources.postgres, self._resources.clickhouse)
-            blocked = await blocking.follow(self._resources, self._reader, connection, blocked)
-            read = await self._step(connection, read, patience)
+            if await follower.step():
+                # On the connection that holds the lock: who lost it keeps nothing.
+                await follower.save(connection)
             await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._hint.wait()
             except TimeoutError:
                 continue
-
-    async def _begin(self, connection: asyncpg.Connection) -> dict[Place, Read]:
-        """Make the profiles of all events there are, of which nobody is told."""
-        started = time.monotonic()
-        blocked = await self._reader.blocked()
-        _, read = look({}, (await self._reader.parts()).parts, now=started, patience=0)
-        workspaces, people = await self._reader.workspaces(), 0
-        for workspace in workspaces:
-            people += await rebuild(self._resources, workspace, publish=False)
-        await blocking.save(connection, await blocking.load(connection), blocked)
-        await reading.save(connection, read)
-        seconds = round(time.monotonic() - started, 1)
-        log(logging.INFO, "profiles made of all events", workspaces=len(workspaces), profiles=people, seconds=seconds)
-        return read
-
-    async def _step(
-        self, connection: asyncpg.Connection, read: Mapping[Place, Read], patience: float
-    ) -> dict[Place, Read]:
-        """Project whom new rows concern; return what has been read."""
-        found = await self._reader.parts()
-        blocks, after = look(read, found.parts, now=time.monotonic(), patience=patience)
-        if blocks:
-            await self._reader.follow_links(blocks)
-            async for by_workspace in self._reader.keys(blocks):
-                await _project_all(self._resources, by_workspace)
-        if after != read:
-            # On the connection that holds the lock: who lost it keeps nothing.
-            await reading.save(connection, after)
-        return after
-
-
-async def _project_all(resources: Resources, by_workspace: Mapping[UUID, Sequence[int]]) -> None:
-    for workspace, keys in by_workspace.items():
-        await again.noticed(resources, workspace, keys)
-        for first in range(0, len(keys), _AT_ONCE):
-            await project(resources, workspace, keys[first : first + _AT_ONCE])
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -32,13 +32,6 @@ _NOWHERE: Final = Place("", "", "")
 """Kept to tell that there is progress, even when there were no events."""
 
 
-class Found(NamedTuple):
-    """The parts there are, and the age in seconds of each."""
-
-    parts: list[Part]
-    ages: dict[Part, float]
-
-
 class Reader:
     """The event tables of one server or cluster."""
 
@@ -50,14 +43,13 @@ class Reader:
         engines = await self._query(fresh_sql.tables(self._cluster))
         return 60.0 if any(engine.startswith(b"Replicated") for (engine,) in engines.rows()) else 0.0
 
-    async def parts(self) -> Found:
+    async def parts(self) -> list[Part]:
         """Return what is there."""
         rows = await self._query(fresh_sql.parts(self._cluster))
-        ages = {
-            Part(Place(shard.decode(), table.decode(), partition.decode()), first, last): float(age)
-            for shard, table, partition, first, last, age in rows.rows()
-        }
-        return Found(list(ages), ages)
+        return [
+            Part(Place(shard.decode(), table.decode(), partition.decode()), first, last)
+            for shard, table, partition, first, last in rows.rows()
+        ]
 
     async def workspaces(self) -> list[UUID]:
         """Return those that have events."""
@@ -111,9 +103,8 @@ async def load(connection: asyncpg.Connection) -> dict[Place, Read] | None:
 
 
 async def save(connection: asyncpg.Connection, read: Mapping[Place, Read]) -> None:
-    """Keep what has been read."""
+    """Keep what has been read. To be called in a transaction."""
     kept = {_NOWHERE: 0} | {place: each.contiguous for place, each in read.items()}
     columns = list(zip(*kept, strict=True))
-    async with connection.transaction():
-        await connection.execute(_FORGET)
-        await connection.execute(_SAVE, *map(list, columns), list(kept.values()))
+    await connection.execute(_FORGET)
+    await connection.execute(_SAVE, *map(list, columns), list(kept.values()))
