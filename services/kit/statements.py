@@ -66,15 +66,17 @@ class Query:
         """Return the `meta` of an answer computed by the statements run so far."""
         return Facts(rows_read=self.rows_read, bytes_read=self.bytes_read, as_of=as_of, query_id=self.id)
 
-    async def page(self, statement: str) -> Result:
-        """Run a statement whose first column is text that goes into one answer.
+    async def page(self, statement: str, *, external: Sequence[External] = ()) -> Result:
+        """Run a statement whose first column is text that goes into one answer; `external` as in `run`.
 
         Raises:
             LimitExceeded: it is too much for one answer.
         """
         settings = self.settings | {"max_block_size": _PAGE_BLOCK_ROWS}
         size = 0
-        opened = self.clickhouse.stream(statement, settings=settings, query_id=self._next_id(), timeout=self._timeout)
+        opened = self.clickhouse.stream(
+            statement, settings=settings, query_id=self._next_id(), timeout=self._timeout, external=external
+        )
         with explained(settings):
             async with opened as stream:
                 data: list[list[Any]] = [[] for _ in stream.columns]

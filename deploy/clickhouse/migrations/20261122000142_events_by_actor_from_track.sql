@@ -1,3 +1,4 @@
+-- The settings are those the text is written with, whatever the writer's own say.
 -- migrate:up
 CREATE MATERIALIZED VIEW IF NOT EXISTS ${database}.events_by_actor_from_track${on_cluster}
 TO ${database}.events_by_actor${local} AS
@@ -5,9 +6,10 @@ SELECT
     workspace_id,
     actor_key,
     timestamp,
-    mid,
+    message_id,
     'track' AS source,
     event AS name,
+    version,
     multiIf(
         anonymous_id IN (
         '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
@@ -17,8 +19,14 @@ SELECT
         '', 'null', 'NULL', 'Null', 'nil', 'none', 'None', 'undefined', 'anonymous', 'nan', 'NaN',
         '[object Object]', '00000000-0000-0000-0000-000000000000'),
         actor_key,
-        reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))) AS device_key
-FROM ${database}.events_track${local};
+        reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))) AS device_key,
+    user_id,
+    anonymous_id,
+    '' AS group_id,
+    toJSONString(properties) AS object,
+    toJSONString(context) AS context
+FROM ${database}.events_track${local}
+SETTINGS type_json_skip_null_typed_paths = 1, output_format_json_quote_64bit_integers = 0;
 
 -- migrate:down
 DROP TABLE IF EXISTS ${database}.events_by_actor_from_track${on_cluster};

@@ -19,8 +19,8 @@ from services.profile.resources import Resources
 from services.profile.timeline import person
 from services.profile.timeline.frame import Frame, query, settle
 from services.profile.timeline.person import Person
-from services.profile.timeline.sessions_sql import Session, edges_sql, paths_sql, sessions_sql
-from services.profile.timeline.statements import moment, place_of, theirs
+from services.profile.timeline.sessions_sql import Edge, Session, edges_sql, paths_sql, sessions_sql
+from services.profile.timeline.statements import moment, theirs
 
 
 async def sessions(resources: Resources, request: ProfileSessions, context: RequestContext) -> ProfileSessionsPage:
@@ -63,18 +63,17 @@ async def _pages(
 ) -> Mapping[int, tuple[str | None, str | None]]:
     """Return the paths of the first and the last page event of sessions, by their start."""
     result = await run.run(edges_sql(theirs(whose, frame), shown), external=[whose.external])
-    places = [place_of(row) for row in result.rows()]
-    if not places:
+    edges = [Edge(*row) for row in result.rows()]
+    if not edges:
         return {}
+    best: dict[tuple[int, bytes], tuple[int, bytes]] = {}
+    for timestamp, message_id, version, path in (await run.run(paths_sql(edges, frame))).rows():
+        best[timestamp, message_id] = max((version, path), best.get((timestamp, message_id), (-1, b"")))
     starts = sorted(one.start for one in shown)
-    # Of several events at one time the order goes by message id, which only the rows have.
-    best: dict[tuple[int, int], tuple[int, bytes, bytes]] = {}
-    for timestamp, mid, message_id, version, path in (await run.run(paths_sql(places, frame))).rows():
-        if version > best.get((timestamp, mid), (-1, b"", b""))[0]:
-            best[timestamp, mid] = (version, message_id, path)
     found: dict[int, list[tuple[int, bytes, bytes]]] = defaultdict(list)
-    for (timestamp, _), (_, message_id, path) in best.items():
+    for (timestamp, message_id), (_, path) in best.items():
         found[starts[bisect_right(starts, timestamp) - 1]].append((timestamp, message_id, path))
+    # Of several events at one time the order goes by message id.
     return {start: (_path(min(events)), _path(max(events))) for start, events in found.items()}
 
 

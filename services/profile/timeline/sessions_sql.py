@@ -8,7 +8,7 @@ from typing import NamedTuple
 from services.kit import sql
 from services.kit.sessions import Limits, page_path, split
 from services.profile.timeline.frame import Frame
-from services.profile.timeline.statements import COLUMNS, PLACES, Place, at, instant
+from services.profile.timeline.statements import EVENTS, KEY, instant
 
 
 class Session(NamedTuple):
@@ -19,13 +19,19 @@ class Session(NamedTuple):
     events: int
 
 
+class Edge(NamedTuple):
+    """The sorting key of a page event at which a session's pages begin or end; `timestamp` in milliseconds."""
+
+    timestamp: int
+    mid: int
+    name: bytes
+    actor_key: int
+
+
 def sessions_sql(condition: str, limits: Limits, *, newest: bool, after: int | None, limit: int) -> str:
     """Return how many sessions there are, and the first `limit` of those that begin behind `after`, in one row; none
     where there are no events."""
-    times = (
-        f"SELECT toUnixTimestamp64Milli(timestamp) AS ts FROM {PLACES} PREWHERE {condition} "
-        "GROUP BY timestamp, mid, source"
-    )
+    times = f"SELECT toUnixTimestamp64Milli(timestamp) AS ts FROM {EVENTS} PREWHERE {condition} GROUP BY {KEY}"
     found = f"SELECT arraySort(groupArray(ts)) AS found FROM ({times}) HAVING notEmpty(found)"
     behind = "sessions"
     if after is not None:
@@ -38,13 +44,14 @@ def sessions_sql(condition: str, limits: Limits, *, newest: bool, after: int | N
 
 
 def edges_sql(condition: str, sessions: Sequence[Session]) -> str:
-    """Return the places of the first and of the last page events of sessions: several where they share a time."""
+    """Return the `Edge`s of the first and of the last page events of sessions: several where they share a time."""
     first, last = min(one.start for one in sessions), max(one.end for one in sessions)
     starts = ", ".join(f"toInt64({sql.integer(one.start)})" for one in sessions)
     ends = ", ".join(f"toInt64({sql.integer(one.end)})" for one in sessions)
     places = (
-        f"SELECT {COLUMNS}, arrayFirstIndex((start, end) -> ts BETWEEN start AND end, [{starts}], [{ends}]) AS session "
-        f"FROM {PLACES} PREWHERE {condition} AND source = 'page' "
+        "SELECT toUnixTimestamp64Milli(timestamp) AS ts, sipHash64(message_id) AS mid, name, actor_key, "
+        f"arrayFirstIndex((start, end) -> ts BETWEEN start AND end, [{starts}], [{ends}]) AS session "
+        f"FROM {EVENTS} PREWHERE {condition} AND source = 'page' "
         f"AND timestamp BETWEEN {instant(first)} AND {instant(last)} WHERE session > 0"
     )
     bounds = "min(ts) OVER (PARTITION BY session) AS first, max(ts) OVER (PARTITION BY session) AS last"
@@ -52,9 +59,17 @@ def edges_sql(condition: str, sessions: Sequence[Session]) -> str:
     return f"SELECT * EXCEPT (session, first, last) FROM ({framed}) WHERE ts = first OR ts = last"
 
 
-def paths_sql(places: Sequence[Place], frame: Frame) -> str:
-    """Return the timestamp, mid, message id, version and path ('' for none) of page events at some places."""
+def paths_sql(edges: Sequence[Edge], frame: Frame) -> str:
+    """Return the timestamp, message id, version and path ('' for none) of page events, in no order; of one
+    that was sent twice the highest version counts."""
+    wanted = ", ".join(
+        f"(unhex('{one.name.hex()}'), toUInt64({one.actor_key}), {instant(one.timestamp)}, toUInt64({one.mid}))"
+        for one in edges
+    )
+    first, last = min(edges).timestamp, max(edges).timestamp
     return (
-        f"SELECT toUnixTimestamp64Milli(timestamp) AS ts, mid, message_id, version, {page_path(frame.scope('page'))} "
-        f"{at(places, 'page', frame)}"
+        f"SELECT toUnixTimestamp64Milli(timestamp) AS ts, message_id, version, {page_path(frame.scope('page'))} "
+        f"FROM events_page PREWHERE workspace_id = {sql.uuid(frame.workspace)} "
+        f"AND timestamp BETWEEN {instant(first)} AND {instant(last)} "
+        f"AND (name, actor_key, timestamp, mid) IN ({wanted})"
     )

@@ -1,44 +1,34 @@
-"""SQL of one person's events: their places, from the table ordered by actor, then the columns of a page's rows."""
+"""SQL of one person's events, from the table that holds all of them in the order of actor and time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from contracts.common import TableName
+from contracts.common import TABLES, TableName
 from services.kit import sql
 from services.kit.event_rows import NAME_COLUMN, default_columns, json_object, maybe_wide
 from services.kit.predicates import render_column
 from services.profile.timeline.frame import Frame
 from services.profile.timeline.person import Person
 
-PLACES: Final = "cdp.events_by_actor"
-COLUMNS: Final = "toUnixTimestamp64Milli(timestamp) AS ts, mid, toString(source) AS source_name, name, actor_key"
-"""Of a place."""
-_KEY: Final = ("timestamp", "mid", "source")
+EVENTS: Final = "cdp.events_by_actor"
+KEY: Final = "timestamp, message_id, source"
+"""What tells an event of a person from all others, and the order of a timeline."""
 
 
 class Place(NamedTuple):
-    """Where an event stands in the order of a timeline, (`timestamp`, `mid`, `source`), and where its row is.
-    `timestamp`: milliseconds since the epoch."""
+    """Where an event stands in the order of a timeline; `timestamp`: milliseconds since the epoch."""
 
     timestamp: int
-    mid: int
+    message_id: bytes
     source: TableName
-    name: bytes
-    actor_key: int
-
-
-def place_of(row: Sequence[Any]) -> Place:
-    """Return the place that a row of `COLUMNS` is."""
-    timestamp, mid, source, name, actor_key = row
-    return Place(timestamp, mid, source.decode(), name, actor_key)
 
 
 def theirs(person: Person, frame: Frame, names: Sequence[str] = ()) -> str:
-    """Return the condition on places: of the person, the tables and names asked for, and the range. Its statement takes
-    `person.external`."""
+    """Return the condition on events: of the person, the tables and names asked for, and the range. Its statement takes
+    `person.external`. An event that was sent twice may have two rows, of which the highest `version` counts."""
     conditions = [
         f"workspace_id = {sql.uuid(frame.workspace)}",
         person.condition(frame.blocked),
@@ -53,53 +43,51 @@ def theirs(person: Person, frame: Frame, names: Sequence[str] = ()) -> str:
     return " AND ".join(conditions)
 
 
-def places_sql(condition: str, *, newest: bool, after: tuple[int, int, TableName] | None, limit: int) -> str:
-    """Return the first `limit` places behind `after` in the order of the timeline; of an event sent twice there
-    may be several, one behind the other. Columns: those of `Place`."""
+def rows_sql(condition: str, frame: Frame, *, newest: bool, after: Place | None, limit: int) -> str:
+    """Return the first `limit` rows behind `after` in the order of the timeline. Columns: `row` (JSON text), `wide` (it
+    may hold integers beyond 2^53), the three of `Place`, `version`."""
     direction, compare = (" DESC", "<") if newest else ("", ">")
     if after is not None:
-        timestamp, mid, source = after
-        place = f"({instant(timestamp)}, toUInt64({mid}), {sql.string(source)})"
+        moment = instant(after.timestamp)
+        place = f"({moment}, {_text(after.message_id)}, {sql.string(after.source)})"
         # The time alone as well: by it whole months are passed over.
-        condition += f" AND timestamp {compare}= {instant(timestamp)} AND (timestamp, mid, source) {compare} {place}"
-    order = ", ".join(f"{name}{direction}" for name in _KEY)
-    return f"SELECT {COLUMNS} FROM {PLACES} PREWHERE {condition} ORDER BY {order} LIMIT {limit}"
-
-
-def rows_sql(places: Sequence[Place], frame: Frame) -> str:
-    """Return the rows at some places, in no order, several for an event that was sent twice: the one with the highest
-    `version` counts. Columns: `row` (JSON text), `wide` (it may hold integers beyond 2^53), `ts`, `mid`, `source`,
-    `version`."""
+        condition += f" AND timestamp {compare}= {moment} AND ({KEY}) {compare} {place}"
     columns = default_columns(frame.tables)
-    selects = []
-    for table in frame.tables:
-        here = [place for place in places if place.source == table]
-        if not here:
-            continue
-        rendered = [render_column(name, frame.scope(table), pointer=f"/columns/{name}") for name in columns]
-        row = json_object(columns, [column.json for column in rendered])
-        wide = maybe_wide([column.json for column in rendered if column.wide])
-        selects.append(
-            f"SELECT {row} AS row, {wide} AS wide, toUnixTimestamp64Milli(timestamp) AS ts, mid, "
-            f"{sql.string(table)} AS source, version {at(here, table, frame)}"
-        )
-    return " UNION ALL ".join(selects)
-
-
-def at(places: Sequence[Place], table: TableName, frame: Frame) -> str:
-    """Return FROM and PREWHERE of the rows of one table at some places."""
-    column = NAME_COLUMN.get(table)
-    key = ", ".join(([column] if column else []) + ["actor_key", "timestamp", "mid"])
-    tuples = ", ".join(
-        f"({f'{_text(place.name)}, ' if column else ''}toUInt64({place.actor_key}), {instant(place.timestamp)}, "
-        f"toUInt64({place.mid}))"
-        for place in places
-    )
-    first, last = (instant(edge(places).timestamp) for edge in (min, max))
+    values = _values(columns, frame)
+    row = json_object(columns, list(values.values()))
+    wide = maybe_wide([values[name] for name in ("properties", "traits", "context") if name in values])
+    order = ", ".join(f"{name}{direction}" for name in KEY.split(", "))
     return (
-        f"FROM events_{table} PREWHERE workspace_id = {sql.uuid(frame.workspace)} "
-        f"AND timestamp BETWEEN {first} AND {last} AND ({key}) IN ({tuples})"
+        f"SELECT {row} AS row, {wide} AS wide, toUnixTimestamp64Milli(timestamp) AS ts, message_id, "
+        f"toString(source) AS source_name, version FROM {EVENTS} PREWHERE {condition} ORDER BY {order} LIMIT {limit}"
     )
+
+
+def _values(columns: Sequence[str], frame: Frame) -> Mapping[str, str]:
+    """Return SQL of the JSON text of each column of a row."""
+
+    def of(table: TableName, value: str) -> str:
+        return f"if(source = {sql.string(table)}, {value}, 'null')"
+
+    own = {
+        "table": "concat('\"', toString(source), '\"')",
+        "event": of("track", "if(name = '', 'null', toJSONString(name))"),
+        "name": of("page", "if(name = '', 'null', toJSONString(name))"),
+        "properties": "if(source IN ('track', 'page'), object, 'null')",
+        "traits": "if(source IN ('identify', 'group'), object, 'null')",
+        "context": "context",
+    }
+    scope = frame.scope("group")  # has a group_id
+    return {name: own.get(name) or render_column(name, scope, pointer="").json for name in columns}
+
+
+def place_of(timestamp: int, message_id: bytes, source: bytes) -> Place:
+    """Return the place that values of those columns are.
+
+    Raises:
+        ValueError: there is no such table.
+    """
+    return Place(timestamp, message_id, TABLES[TABLES.index(source.decode())])
 
 
 def instant(milliseconds: int) -> str:
@@ -107,14 +95,11 @@ def instant(milliseconds: int) -> str:
     return f"fromUnixTimestamp64Milli({sql.integer(milliseconds)}, 'UTC')"
 
 
-def _text(name: bytes) -> str:
-    """Return a name as a literal: it need not be UTF-8."""
-    try:
-        return sql.string(name.decode())
-    except UnicodeDecodeError:
-        return f"unhex('{name.hex()}')"
-
-
 def moment(milliseconds: int) -> datetime:
     """Return an instant."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _text(value: bytes) -> str:
+    """Return bytes, which need not be UTF-8, as a literal."""
+    return f"unhex('{value.hex()}')"

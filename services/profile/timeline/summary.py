@@ -14,7 +14,7 @@ from services.kit.service import RequestContext
 from services.profile.resources import Resources
 from services.profile.timeline import person
 from services.profile.timeline.frame import query, settle
-from services.profile.timeline.statements import PLACES, moment, theirs
+from services.profile.timeline.statements import EVENTS, KEY, moment, theirs
 
 DAYS: Final = 30
 _MOST_NAMES: Final = 1_000
@@ -57,7 +57,7 @@ def counts_sql(condition: str, timezone: str) -> str:
     events = (
         "SELECT toString(source) AS table_name, any(name) AS event_name, toUnixTimestamp64Milli(timestamp) AS ts, "
         f"toInt32(toDate32(timestamp, {sql.string(timezone)})) AS day "
-        f"FROM {PLACES} PREWHERE {condition} GROUP BY timestamp, mid, source"
+        f"FROM {EVENTS} PREWHERE {condition} GROUP BY {KEY}"
     )
     return (
         "SELECT grouping(day) = 0, table_name, event_name, day, count(), min(ts), max(ts) "
