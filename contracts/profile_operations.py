@@ -17,6 +17,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         response=profiles.Profile,
         scope="profiles:read",
         summary="One person's profile",
+        cache="profile",
         description="By the profile's id, `user_id:…`, `anonymous_id:…` or a trait that names one person, as "
         "`email:…`. Ids that were merged or linked find the profile they belong to now.",
     ),

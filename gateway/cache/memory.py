@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from typing import TypeVar
 
 from gateway.cache.drops import Drop, droppable
 from gateway.cache.entry import Entry
 from gateway.cache.keys import CanonicalKey, RawKey
 
+_Index = TypeVar("_Index", str, tuple[str, str])
 _ALIAS_BYTES = 250
 _LARGEST_SHARE = 8
 """One entry takes at most this fraction (1/n) of the cache."""
@@ -30,6 +32,7 @@ class Memory:
         self._slots: OrderedDict[CanonicalKey, _Slot] = OrderedDict()
         self._aliases: dict[RawKey, CanonicalKey] = {}
         self._droppable: defaultdict[str, set[CanonicalKey]] = defaultdict(set)
+        self._tagged: defaultdict[tuple[str, str], set[CanonicalKey]] = defaultdict(set)
         self.bytes = 0
         """Bytes held now."""
         self.evictions = 0
@@ -66,6 +69,8 @@ class Memory:
         self.bytes += slot.size
         if droppable(entry.policy):
             self._droppable[key.workspace].add(key)
+        for tag in entry.policy.tags:
+            self._tagged[key.workspace, tag].add(key)
         self._shrink()
 
     def alias(self, raw: RawKey, key: CanonicalKey) -> None:
@@ -79,7 +84,11 @@ class Memory:
 
     def drop(self, drop: Drop, now: float) -> None:
         """Forget what the drop hits, and shorten the life of what it leaves for less."""
-        for key in list(self._droppable.get(drop.workspace, ())):
+        if drop.ranged:
+            keys = set(self._droppable.get(drop.workspace, ()))
+        else:  # found by tag: profiles change by the thousand, and each of them may have its own entries
+            keys = {key for tag in drop.tags for key in self._tagged.get((drop.workspace, tag), ())}
+        for key in keys:
             entry = self._slots[key].entry
             if entry.policy is not None:
                 entry.shorten(drop.leaves(entry.policy))
@@ -91,6 +100,7 @@ class Memory:
         self._slots.clear()
         self._aliases.clear()
         self._droppable.clear()
+        self._tagged.clear()
         self.bytes = 0
 
     def _grow(self, slot: _Slot, by: int) -> None:
@@ -110,8 +120,14 @@ class Memory:
         self.bytes -= slot.size
         for raw in slot.aliases:
             del self._aliases[raw]
-        keys = self._droppable.get(key.workspace)
-        if keys is not None:
-            keys.discard(key)
-            if not keys:
-                del self._droppable[key.workspace]
+        _discard(self._droppable, key.workspace, key)
+        for tag in slot.entry.policy.tags if slot.entry.policy is not None else ():
+            _discard(self._tagged, (key.workspace, tag), key)
+
+
+def _discard(index: dict[_Index, set[CanonicalKey]], name: _Index, key: CanonicalKey) -> None:
+    keys = index.get(name)
+    if keys is not None:
+        keys.discard(key)
+        if not keys:
+            del index[name]

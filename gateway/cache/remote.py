@@ -22,6 +22,8 @@ from gateway.cache.redis import Commands, Guard, Part
 
 _PENDING = 10_000
 """Drops kept for Redis while it is away. When more come, all droppable entries are forgotten instead."""
+_AT_ONCE = 500
+"""Tags looked up in one round trip: one message may name thousands of profiles."""
 _SAMPLE = 4
 """Members of the index looked at on each store, to forget expired ones: an index is never far above what it indexes."""
 
@@ -143,11 +145,14 @@ async def _drop(redis: Commands, drop: Drop) -> bool:
     # The index first, then the entries: one stored in between is lost with its index or kept with it, never kept alone.
     run = redis.run
     doomed: list[bytes] = []
-    for tag in drop.tags:
-        tagged = _tag_name(drop.workspace, tag)
-        if names := await run("ZRANGE", tagged, 0, -1):
-            await run("ZREM", tagged, *names)
-            doomed += names
+    tags = [_tag_name(drop.workspace, tag) for tag in drop.tags]
+    for start in range(0, len(tags), _AT_ONCE):
+        part = tags[start : start + _AT_ONCE]
+        found = await redis.transaction([("ZRANGE", tagged, 0, -1) for tagged in part])
+        members = [(tagged, names) for tagged, names in zip(part, found, strict=True) if names]
+        if members:
+            await redis.transaction([("ZREM", tagged, *names) for tagged, names in members])
+            doomed += [name for _, names in members for name in names]
     if drop.ranged:
         closed = _closed_name(drop.workspace)
         lower = "-inf" if drop.start is None else f"({drop.start}"

@@ -5,22 +5,30 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+from contracts.base import encode
+from contracts.caching import CachePolicy
 from contracts.errors import Conflict, NotFound
 from contracts.profiles import Profile, ProfileGet
-from services.kit.service import RequestContext
+from services.kit.service import Answer, RequestContext
+from services.kit.wide import safe_json
 from services.profile import references, store
 from services.profile.resources import Resources
 
 _SHOWN: Final = 10
 
 
-async def get(resources: Resources, request: ProfileGet, context: RequestContext) -> Profile:
+async def get(resources: Resources, request: ProfileGet, context: RequestContext) -> Answer:
     """Return one profile.
 
     Raises:
         As `one`.
     """
-    return await one(resources, context.workspace, request.id)
+    profile = await one(resources, context.workspace, request.id)
+    tags = [f"profile:{profile.id}"]
+    if isinstance(references.parse(context.workspace, request.id, resources.external_ids), references.ByTrait):
+        tags.append("profiles")  # any other may come to have the trait, too
+    policy = CachePolicy(ttl=resources.settings.cache_ttl_profile_seconds, tags=tuple(tags))
+    return Answer(safe_json(encode(profile)), cache=policy)
 
 
 async def one(resources: Resources, workspace: UUID, reference: str, pointer: str = "/id") -> Profile:

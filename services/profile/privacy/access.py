@@ -12,10 +12,10 @@ from contracts.operation import MEDIA_TYPES
 from contracts.privacy import ProfileAccess
 from contracts.profile_merges import MergesList
 from contracts.profile_reads import ProfileEvents, ProfileIdentities
-from contracts.profiles import Profile, ProfileGet
+from contracts.profiles import Profile
 from services.kit.service import RequestContext, Stream
 from services.profile.merging.listing import merges
-from services.profile.profile import get
+from services.profile.profile import one
 from services.profile.resources import Resources
 from services.profile.timeline.events import events
 from services.profile.timeline.identities import identities
@@ -37,7 +37,7 @@ async def access(resources: Resources, request: ProfileAccess, context: RequestC
     Raises:
         InvalidRequest, NotFound, Conflict: as `services.profile.profile.get`.
     """
-    profile = await get(resources, ProfileGet(id=request.id), context)
+    profile = await one(resources, context.workspace, request.id)
     return Stream(_lines(resources, profile, context), content_type=MEDIA_TYPES[context.format])
 
 

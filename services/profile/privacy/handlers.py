@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contracts.common import Actor
 from contracts.errors import InvalidRequest
 from contracts.privacy import Deletion, DeletionGet, DeletionsList, DeletionsPage, ProfileDelete, Suppress
-from contracts.profiles import ProfileGet
 from services.kit import paging
 from services.kit.identity import NOBODY, actor_key_of
 from services.kit.paging import Place
@@ -16,7 +15,7 @@ from services.profile.ids import signed
 from services.profile.locks import lock
 from services.profile.privacy import persons, store
 from services.profile.privacy.carrying import Carrier
-from services.profile.profile import get
+from services.profile.profile import one
 from services.profile.resources import Resources
 
 
@@ -26,7 +25,7 @@ async def delete(carrier: Carrier, resources: Resources, request: ProfileDelete,
     Raises:
         InvalidRequest, NotFound, Conflict: as `profile.get`.
     """
-    profile = await get(resources, ProfileGet(id=request.id), context)
+    profile = await one(resources, context.workspace, request.id)
     named = [Actor(kind="anonymous", id=id_) for id_ in profile.anonymous_ids]
     if profile.user_id is not None:
         named.append(Actor(kind="user", id=profile.user_id))

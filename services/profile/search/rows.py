@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,12 +12,11 @@ import msgspec
 from contracts.base import encode
 from contracts.errors import InvalidRequest
 from services.kit.predicates.fields import Path
-from services.kit.wide import quote_wide_integers
+from services.kit.wide import safe_json
 from services.profile.search.fields import trait_path
 
 WHOLE: Final = ("id", "user_id", "anonymous_ids", "traits", "first_seen_at", "last_seen_at")
 """The columns of a whole profile."""
-_WIDE: Final = re.compile(rb"[0-9]{16}")
 Row = Mapping[str, Any]
 Shown = dict[str, Any]
 """The values of a row by column, as JSON knows them; times are datetimes."""
@@ -49,8 +47,7 @@ class Shape:
 
 def json_line(shown: Shown) -> bytes:
     """Return a row as JSON; integers that JavaScript cannot hold are strings."""
-    line = encode(shown)
-    return quote_wide_integers(line) if _WIDE.search(line) else line
+    return safe_json(encode(shown))
 
 
 def csv_line(values: Sequence[str]) -> bytes:

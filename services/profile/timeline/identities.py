@@ -12,7 +12,6 @@ import asyncpg
 
 from contracts.common import Actor
 from contracts.profile_reads import Identity, ProfileIdentities, ProfileIdentitiesResult
-from contracts.profiles import ProfileGet
 from services.kit import sql
 from services.kit.clickhouse import External
 from services.kit.identity import Blocked
@@ -20,7 +19,7 @@ from services.kit.service import RequestContext
 from services.kit.statements import limits
 from services.profile.ids import unsigned
 from services.profile.merging.health import of_ids
-from services.profile.profile import get
+from services.profile.profile import one
 from services.profile.resources import Resources
 
 _IDENTITIES: Final = """
@@ -44,7 +43,7 @@ async def identities(
         InvalidRequest, NotFound, Conflict: as `services.profile.profile.get`.
         Unavailable: a store, or the query service, does not answer.
     """
-    profile = await get(resources, ProfileGet(id=request.id), context)
+    profile = await one(resources, context.workspace, request.id)
     async with resources.postgres.connection() as connection:
         rows = await connection.fetch(_IDENTITIES, context.workspace, profile.id)
     linked = [unsigned(row["actor_key"]) for row in rows if row["kind"] == "anonymous" and row["merged_at"] is None]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.profiles import Profile, ProfileGet
+from contracts.profiles import Profile
 from services.kit import identity
 from services.kit.clickhouse import External
 from services.kit.identity import NOBODY, Blocked, actor_key_of
 from services.kit.service import RequestContext
 from services.profile.ids import Kind, profile_id, unsigned
-from services.profile.profile import get
+from services.profile.profile import one
 from services.profile.resources import Resources
 
 _KEYS: Final = "SELECT actor_key, own_profile FROM profile.identities WHERE workspace_id = $1 AND profile_id = $2"
@@ -55,7 +55,7 @@ async def find(resources: Resources, reference: str, context: RequestContext) ->
     Raises:
         InvalidRequest, NotFound, Conflict: as `services.profile.profile.get`.
     """
-    profile = await get(resources, ProfileGet(id=reference), context)
+    profile = await one(resources, context.workspace, reference)
     # The row's own ids, too: whoever else keeps the profiles need not keep our table of ids.
     keys = {profile_id(context.workspace, *id): actor_key_of(context.workspace, *id) for id in _ids(profile)}
     async with resources.postgres.connection() as connection:
