@@ -40,7 +40,7 @@ _TEXTS: tuple[Any, ...] = (
 
 @dataclass
 class Batch:
-    """What happens together. `merges`: the winner, None for one that is undone; `blocked`: all that are from then on."""
+    """What happens together. `merges`: the winner, None for one that is undone; `blocked`: all there are from then."""
 
     events: list[Event] = field(default_factory=list)
     merges: dict[Person, Person | None] = field(default_factory=dict)

@@ -18,6 +18,9 @@ Name = Literal[
     "cdp_reply_bytes_total",
     "cdp_reply_frames_total",
     "cdp_nats_disconnects_total",
+    "cdp_profiles_written_total",
+    "cdp_profiles_removed_total",
+    "cdp_profile_step_seconds",
 ]
 
 
@@ -39,6 +42,11 @@ DEFINITIONS: Final[Mapping[Name, Definition]] = MappingProxyType(
         "cdp_reply_bytes_total": Definition("Bytes of answers", ("operation",)),
         "cdp_reply_frames_total": Definition("Frames of streamed answers", ("operation",)),
         "cdp_nats_disconnects_total": Definition("Times the connection to NATS broke"),
+        "cdp_profiles_written_total": Definition("Profiles made or changed"),
+        "cdp_profiles_removed_total": Definition("Profiles that merged into others, or of whom nothing was left"),
+        "cdp_profile_step_seconds": Definition(
+            "Time from finding new events to their profiles being written; a second more is how late profiles are"
+        ),
     }
 )
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)

@@ -24,7 +24,6 @@ from services.kit.lifecycle import (
     synchronize,
 )
 from services.kit.logs import log
-from services.kit.metrics import Metrics
 from services.kit.micro import MicroService
 from services.kit.service_calls import Calls
 from services.kit.service_request import Received, RequestCodec
@@ -42,7 +41,7 @@ class ServiceApp:
         self.service = service
         self.settings = settings
         self.instance = instance
-        self.metrics = Metrics()
+        self.metrics = service.metrics
         self.calls = Calls(service, settings, self.metrics, instance)
         self.reporter = Reporter(service.name, instance, service.checks, self.metrics, service.optional)
         self.micro = MicroService(service, instance, self.calls.stats)

@@ -14,6 +14,7 @@ import msgspec
 from contracts.caching import CacheDrop, CachePolicy
 from contracts.operation import Format, Operation
 from contracts.operations import of_service
+from services.kit.metrics import Metrics
 
 
 def _nothing() -> None:
@@ -91,11 +92,13 @@ class Service:
         checks: Mapping[str, Check] | None = None,
         optional: Mapping[str, Check] | None = None,
         operations: tuple[Operation, ...] | None = None,
+        metrics: Metrics | None = None,
     ):
         self.name = name
         self.handlers = dict(handlers)
         self.lifespan = lifespan
         self.checks = dict(checks or {})
+        self.metrics = metrics or Metrics()
         self.optional = dict(optional or {})
         """Checks of what some answers need, and the service as a whole does not."""
         self.operations = of_service(name) if operations is None else operations

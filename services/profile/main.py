@@ -8,12 +8,8 @@ from functools import partial
 from typing import Any
 
 from services.kit import service as kit
-from services.kit.clickhouse import ClickHouse
-from services.kit.postgres import Postgres
-from services.kit.schema_gate import SchemaGate
 from services.kit.service import RequestContext, Service
 from services.kit.settings import Settings, load
-from services.profile.bus import Bus
 from services.profile.changes import publishing
 from services.profile.merging.applying import Applier
 from services.profile.merging.health import warnings
@@ -33,21 +29,11 @@ from services.profile.timeline.events import events
 from services.profile.timeline.identities import identities
 from services.profile.timeline.sessions import sessions
 from services.profile.timeline.summary import summary
-from services.profile.workspaces import Workspaces
 
 
 def build(settings: Settings) -> Service:
     """Return the service, its handlers bound to stores that connect when it starts."""
-    clickhouse = ClickHouse(settings.clickhouse_url, settings.clickhouse_http_url, size=settings.clickhouse_pool_size)
-    bus = Bus(settings)
-    resources = Resources(
-        settings=settings,
-        clickhouse=clickhouse,
-        postgres=Postgres(settings.postgres_url, size=settings.postgres_pool_size),
-        schema=SchemaGate(clickhouse, settings.clickhouse_cluster),
-        bus=bus,
-        workspaces=Workspaces(bus),
-    )
+    resources = Resources.of(settings)
     carrier, applier = Carrier(resources), Applier(resources)
     handlers: dict[str, Callable[[Resources, Any, RequestContext], Awaitable[Any]]] = {
         "get": get,
@@ -71,28 +57,26 @@ def build(settings: Settings) -> Service:
     return Service(
         name="profile",
         handlers={name: partial(handler, resources) for name, handler in handlers.items()},
-        lifespan=partial(_stores, resources, carrier, applier),
+        lifespan=partial(_at_work, resources, carrier, applier),
         checks={
             "clickhouse": resources.clickhouse.ping,
             "postgres": resources.postgres.ping,
             "event_tables": resources.schema.passed,
         },
+        metrics=resources.metrics,
     )
 
 
 @asynccontextmanager
-async def _stores(resources: Resources, carrier: Carrier, applier: Applier) -> AsyncIterator[None]:
-    await resources.postgres.start()
-    await resources.clickhouse.start()
-    await resources.bus.start()
-    await resources.workspaces.start()
-    try:
-        async with carrier.running(), applier.running(), publishing(resources), Projector(resources).running():
-            yield
-    finally:
-        await resources.bus.close()
-        await resources.clickhouse.close()
-        await resources.postgres.close()
+async def _at_work(resources: Resources, carrier: Carrier, applier: Applier) -> AsyncIterator[None]:
+    async with (
+        resources.opened(),
+        carrier.running(),
+        applier.running(),
+        publishing(resources),
+        Projector(resources).running(),
+    ):
+        yield
 
 
 def run(settings: Settings) -> None:

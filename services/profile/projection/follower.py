@@ -64,9 +64,11 @@ class Follower:
         blocked = await blocking.follow(self._resources, self.reader, self.blocked)
         blocks, read = look(self.read, await self.reader.parts(), now=time.monotonic(), patience=self._patience)
         if blocks:
+            started = time.monotonic()
             await self.reader.follow_links(blocks)
             async for by_workspace in self.reader.keys(blocks):
                 await self._project(by_workspace)
+            self._resources.metrics.observe("cdp_profile_step_seconds", time.monotonic() - started)
         changed = (read, blocked) != (self.read, self.blocked)
         self.read, self.blocked = read, blocked
         return changed

@@ -52,6 +52,8 @@ async def project(resources: Resources, workspace: UUID, keys: Collection[int]) 
         if number is not None:
             await traits.insert(resources.clickhouse, workspace, rows)
             await traits.sent(resources.postgres, number)
+        resources.metrics.count("cdp_profiles_written_total", by=len(written))
+        resources.metrics.count("cdp_profiles_removed_total", by=len(removed))
         touched = [*(each.person.profile for each in written), *(each.profile for each in removed)]
         await changes.drop(resources.bus, workspace, touched)
         return tuple(told)

@@ -76,6 +76,8 @@ async def _range(resources: Resources, workspace: UUID, keys: tuple[int, int], *
             await changes.put_down(connection, await said(resources, workspace, written, removed, version))
         # All of them, for what was there may be anything. Begun again, it writes them again.
         await traits.insert(resources.clickhouse, workspace, list(traits.of_all(persons, version)))
+    resources.metrics.count("cdp_profiles_written_total", by=len(written))
+    resources.metrics.count("cdp_profiles_removed_total", by=len(removed))
     if publish:
         touched = [*(each.person.profile for each in written), *(each.profile for each in removed)]
         await changes.drop(resources.bus, workspace, touched)
