@@ -31,7 +31,7 @@ _READERS: Final = "cdp_sql_readers"
 UNREAD: Final = ("mid", "version")
 """Columns that no statement needs."""
 HOURLY: Final[Mapping[str, int]] = {"queries": 36_000, "execution_time": 28_800}
-"""The quota of each user: a request takes three queries, and no workspace keeps eight cores' worth of threads busy."""
+"""The quota of each user. A request takes three queries; the seconds are those of eight statements all the time."""
 ALWAYS: Final[Mapping[str, Any]] = {
     "readonly": 1,
     "max_concurrent_queries_for_user": 64,
