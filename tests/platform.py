@@ -73,7 +73,7 @@ class Platform:
             process.kill()
             return process.wait()
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 60) -> None:
         """Wait until the gateway says that every dependency is there."""
         end = time.monotonic() + seconds
         while True:

@@ -194,7 +194,7 @@ async def serving(settings: Settings, *, wait: bool = True, **changes: Any) -> A
         await gateway.close()
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until the condition holds.
 
     Raises:

@@ -237,7 +237,7 @@ def process(url: str, *command: str) -> Iterator[Process]:
         found.kill()
 
 
-async def eventually(condition: object, seconds: float = 5.0) -> None:
+async def eventually(condition: object, seconds: float = 20.0) -> None:
     """Wait until `condition()` is true."""
     assert callable(condition)
     deadline = time.monotonic() + seconds

@@ -190,7 +190,7 @@ async def test_first_client_leaving_fails_nobody_and_the_last_one_stops_the_work
     alone = asyncio.create_task(call(one, {"limit": 5}))
     await until(lambda: services.calls == 2)
     alone.cancel()
-    await until(lambda: services.cancelled, 1.0)
+    await until(lambda: services.cancelled)
 
 
 async def test_followers_of_a_failure_get_it_and_the_next_request_tries_again(one: Served, services: Responder) -> None:

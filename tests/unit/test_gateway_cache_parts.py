@@ -274,7 +274,7 @@ async def test_a_flight_nobody_waits_for_is_stopped_and_its_late_result_handed_b
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
         await asyncio.sleep(0)
-    await asyncio.wait_for(stopped.wait(), 1)
+    await asyncio.wait_for(stopped.wait(), 10)
     assert len(flights) == 0
 
     async def quick() -> str:

@@ -219,7 +219,7 @@ async def test_queries_of_separate_connections_run_at_once(front: Front) -> None
 
     begun = time.monotonic()
     await asyncio.gather(*(nap() for _ in range(6)))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 5.5
 
 
 async def test_server_identity_is_that_of_a_clickhouse_in_utc(plain: Connection) -> None:

