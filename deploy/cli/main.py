@@ -23,6 +23,7 @@ _COMMANDS: Final = MappingProxyType(
         "clickhouse": "deploy.cli.migrate:clickhouse",
         "load": "deploy.cli.load.command:load",
         "demo": "deploy.cli.demo.command:demo",
+        "profiles": "deploy.cli.profiles:profiles",
     }
 )
 
