@@ -132,7 +132,8 @@ class Statements:
         parts = split(wanted.where or And(items=()), compiler, parameters, "/where")
         asked: list[tuple[Usable | None, str]] = []
         if parts.loose != And(items=()):
-            asked.append((indexes.condition(parts.loose, parameters), compiler.condition(parts.loose, "/where")))
+            whole = compiler.condition(parts.loose, "/where")
+            asked.append((indexes.condition(parts.loose, parameters), whole))
         if wanted.text is not None:
             whole = text.condition(wanted.text, wanted.traits, parameters)
             asked.append((text.indexed(wanted.text, wanted.traits, parameters), whole))
