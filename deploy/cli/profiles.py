@@ -38,7 +38,8 @@ def rebuild(workspace: UUID) -> None:
     try:
         people = asyncio.run(_rebuild(settings, workspace))
     except (CdpError, ClickHouseError, TimeoutError) as error:
-        sys.exit(f"cdp: the profiles are not rebuilt, begin again: {str(error) or "NATS does not answer"}")
+        reason = str(error) or "NATS does not answer"
+        sys.exit(f"cdp: the profiles are not rebuilt, begin again: {reason}")
     click.echo(f"{people:,} profiles are as the events say")
 
 
