@@ -136,6 +136,13 @@ async def test_identities_say_how_each_id_came(people: People) -> None:
     assert came["anonymous:tv"]["first_seen_at"] == came["anonymous:tv"]["last_seen_at"] == "2026-01-01T00:08:00Z"
 
 
+async def test_identities_warn_of_those_that_gather_many(people: People) -> None:
+    await people.write(*(event(number, user_id=f"u{number}", anonymous_id="kiosk") for number in range(12)))
+    (warning,) = (await read(people, "anonymous_id:kiosk", "identities"))["warnings"]
+    assert (warning["kind"], warning["actor"]["id"], warning["count"]) == ("many_users", "kiosk", 12)
+    assert (await read(people, "user_id:u7", "identities"))["warnings"] == []
+
+
 async def test_a_person_without_events_up_to_as_of_has_empty_answers(people: People) -> None:
     await people.write(*ADA)
     before = "as_of=2025-01-01"
