@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -32,21 +32,35 @@ _COLUMNS: Final = ("workspace_id", "loser_key", "winner_key", "winner_kind", "wi
 
 
 class Applier:
-    """Applies merges, one batch at a time in a process: those that wait meanwhile are the next batch."""
+    """Applies merges, one batch at a time in a process: those of all workspaces that wait meanwhile are the next batch,
+    for the dictionary takes some tenths of a second to load, however many they are."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._turn = asyncio.Lock()
+        self._waiting: set[UUID] = set()
 
-    async def apply(self, workspace: UUID) -> None:
-        """Apply a workspace's merges that are not yet.
+    async def apply(self, *workspaces: UUID) -> None:
+        """Apply the merges of some workspaces that are not yet.
 
         Raises:
             Unavailable: a store is away; what was not done will be.
         """
+        self._waiting.update(workspaces)
         async with self._turn:
-            while await _apply(self._resources, workspace):
-                pass
+            if self._waiting.isdisjoint(workspaces):
+                return  # another batch had them
+            batch, self._waiting = self._waiting, set()
+            failed: dict[UUID, Exception] = {}
+            try:
+                while await _apply(self._resources, batch - failed.keys(), failed):
+                    pass
+            except BaseException:
+                self._waiting |= batch  # whoever else waits for them tries, too
+                raise
+            self._waiting |= failed.keys() - set(workspaces)
+        for workspace in failed.keys() & set(workspaces):
+            raise failed[workspace]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,8 +74,8 @@ class Applier:
     async def _work(self) -> None:
         while True:
             try:
-                for workspace in await store.unapplied(self._resources.postgres):
-                    await self.apply(workspace)
+                if workspaces := await store.unapplied(self._resources.postgres):
+                    await self.apply(*workspaces)
             except CdpError as error:
                 log(logging.WARNING, "merges are not applied yet", reason=type(error).__name__)
             except Exception as error:
@@ -70,17 +84,25 @@ class Applier:
             await asyncio.sleep(_EVERY_SECONDS)
 
 
-async def _apply(resources: Resources, workspace: UUID) -> bool:
-    """Apply some; tells whether there were any."""
-    async with store.pending(resources.postgres, workspace, _AT_ONCE) as rows:
+async def _apply(resources: Resources, workspaces: Collection[UUID], failed: dict[UUID, Exception]) -> bool:
+    """Apply some; tells whether there were any. A workspace whose profiles cannot be made is no reason for others to
+    wait: why goes into `failed`."""
+    async with store.pending(resources.postgres, workspaces, _AT_ONCE) as rows:
         if not rows:
             return False
         values = [store.in_clickhouse(row) for row in rows]
         await resources.clickhouse.insert(_TABLE, _COLUMNS, list(zip(*values, strict=True)))
     await identity.reload_identity(resources.clickhouse, cluster=resources.settings.clickhouse_cluster)
-    await project(resources, workspace, {unsigned(row[key]) for row in rows for key in ("loser_key", "winner_key")})
-    await _drop(resources, CacheDrop(workspace_id=workspace, tags=dropped(workspace, rows)))
-    await store.applied(resources.postgres, rows)
+    for workspace in {row["workspace_id"] for row in rows}:
+        mine = [row for row in rows if row["workspace_id"] == workspace]
+        keys = {unsigned(row[key]) for row in mine for key in ("loser_key", "winner_key")}
+        try:
+            await project(resources, workspace, keys)
+        except Exception as error:
+            failed[workspace] = error
+            continue
+        await _drop(resources, CacheDrop(workspace_id=workspace, tags=dropped(workspace, mine)))
+        await store.applied(resources.postgres, mine)
     return True
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -55,7 +55,8 @@ WITH RECURSIVE below (key, depth) AS (
 SELECT max(depth) FROM below
 """
 _PENDING: Final = f"""
-SELECT {_COLUMNS} FROM profile.merges m WHERE m.workspace_id = $1 AND NOT m.applied ORDER BY m.id LIMIT $2 FOR UPDATE
+SELECT {_COLUMNS} FROM profile.merges m WHERE m.workspace_id = ANY ($1::uuid[]) AND NOT m.applied
+ORDER BY m.id LIMIT $2 FOR UPDATE
 """
 _APPLIED: Final = "UPDATE profile.merges SET applied = true WHERE id = $1 AND version = $2"
 _OF_PROFILE: Final = f"""
@@ -128,10 +129,12 @@ async def unapplied(postgres: Postgres) -> list[UUID]:
 
 
 @asynccontextmanager
-async def pending(postgres: Postgres, workspace: UUID, most: int) -> AsyncIterator[Sequence[asyncpg.Record]]:
+async def pending(
+    postgres: Postgres, workspaces: Collection[UUID], most: int
+) -> AsyncIterator[Sequence[asyncpg.Record]]:
     """Lend the rows of merges to apply: while the block runs nobody takes them back, nor removes them."""
     async with postgres.connection() as connection, connection.transaction():
-        yield await connection.fetch(_PENDING, workspace, most)
+        yield await connection.fetch(_PENDING, list(workspaces), most)
 
 
 async def applied(postgres: Postgres, rows: Sequence[asyncpg.Record]) -> None:
