@@ -40,6 +40,9 @@ def test_every_reference_to_a_table_becomes_the_workspace_s_own_rows() -> None:
         "WITH (SELECT 1 FROM events_track) AS x SELECT x": 1,
         "SELECT 1 FROM events_track UNION ALL SELECT 1 FROM events_page INTERSECT SELECT 1 FROM events_page": 3,
         "SELECT * FROM (SELECT * FROM (SELECT 1 FROM events_track))": 1,
+        "SELECT arrayMap(x -> x IN (SELECT 1 FROM events_page), (SELECT [1] FROM events_track))": 2,
+        "SELECT arrayMap(x -> x IN (SELECT 1), [(SELECT 1 FROM events_track), arrayAll(x -> x IN (SELECT 1), [1])])": 1,
+        "WITH q AS (SELECT 1 AS z FROM events_page) SELECT arrayMap(x -> x IN q, (SELECT [1] FROM events_track))": 2,
         "SELECT * FROM view(SELECT 1 FROM events_track)": 1,
         "EXPLAIN SELECT 1 FROM events_track": 1,
         "SELECT 1 FROM events_track ORDER BY (SELECT 1 FROM events_page) LIMIT (SELECT 1 FROM events_group)": 3,
@@ -65,6 +68,7 @@ def test_a_common_table_expression_never_stands_for_a_table_out_of_its_scope() -
         "SELECT * FROM (SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x)) AS a JOIN x ON 1",
         "WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a",
         "WITH a AS (SELECT * FROM a) SELECT * FROM a",
+        "SELECT arrayMap(x -> x IN (SELECT 1), (SELECT groupArray(user_id) FROM identity_links))",
         "WITH 1 AS identity_links SELECT * FROM identity_links",
         "SELECT 1 UNION ALL (WITH x AS (SELECT 1) SELECT * FROM x) UNION ALL SELECT * FROM x",
     ):
@@ -209,6 +213,11 @@ def test_large_and_deep_statements_are_refused_at_once() -> None:
         "SELECT " + "a." * 300 + "a",
         "SELECT " + "a[1]" * 150,
         "SELECT 1 FROM " + ", ".join(f"events AS e{n}" for n in range(60)),
+        "WITH q AS (SELECT "
+        + ", ".join(f"1 AS c{n}" for n in range(1_500))
+        + ") SELECT "
+        + ", ".join(["1 IN q"] * 1_000),
+        "WITH (" + ", ".join(["1"] * 4_000) + ") AS q SELECT " + ", ".join(["1 IN q"] * 900),
         "/*" * 1_000,
         "SELECT '",
         "",

@@ -18,29 +18,54 @@ from services.query.sql.tables import VISIBLE
 _COLUMNS: Final = frozenset(("number", *(name for table in VISIBLE.values() for name in table.columns)))
 """Names that tables and table functions give: the engine takes a name for a column before it takes it for a table."""
 _MOST: Final = 10_000
-"""Nodes of lists that are written out, all together."""
+"""Nodes that are written out, all together: a name may stand for thousands, and stand thousands of times."""
+_MATERIALIZE: Final = "materialize"
 _VALUES: Final = (exp.Literal, exp.Null, exp.Boolean)
 
 
 def write_out(nodes: Sequence[exp.Expr]) -> bool:
-    """Change the INs among a statement's nodes; return whether there were any, and with them new nodes."""
-    found = [(node, name) for node in nodes if isinstance(node, exp.In) and (name := _name(node))]
-    if not found:
-        return False
+    """Change the INs among a statement's nodes; return whether there may be new nodes now."""
+    members = [node for node in nodes if isinstance(node, exp.In)]
+    named = [(node, name) for node in members if (name := _name(node))]
+    if named:
+        _write_out(nodes, named)
+    asking = [node for node in members if node.args.get("query")]
+    for node in asking:
+        _keep_from_folding(node)
+    return bool(named or asking)
+
+
+def _write_out(nodes: Sequence[exp.Expr], named: Sequence[tuple[exp.In, str]]) -> None:
     declared = Counter(_declared(nodes))
     ctes = {cte.alias: cte for node in nodes if isinstance(node, exp.With) for cte in node.expressions}
-    written = 0
-    for node, name in found:
+    sides: dict[str, exp.Expr | None] = {}
+    left = _MOST
+    for node, name in named:
         cte = ctes.get(name)
         if cte is None or declared[name] > 1 or name in _COLUMNS or not _is_within(node, cte):
             continue
-        if cte.args.get("scalar"):
-            values = cte.this.unnest()
-            if _is_list(values) and (written := written + len(within(values))) <= _MOST:
-                _set(node, field=values.copy())
-        elif columns := _columns(cte.this):
-            _set(node, query=exp.Subquery(this=_select(name, columns)))
-    return True
+        if name not in sides:
+            sides[name] = _right_side(name, cte)
+        side = sides[name]
+        if side is not None:
+            left -= len(within(side))
+            if left < 0:
+                break
+            _set(node, side.copy())
+
+
+def _keep_from_folding(node: exp.In) -> None:
+    """Let no lambda around an IN be computed beforehand: with the setting `limit` the engine (26.9) computes one over
+    constants, `arrayMap(x -> x IN (SELECT …), [1, 2])`, before the set is there, and nothing is in it."""
+    around = node.find_ancestor(exp.Lambda, exp.Query)
+    while isinstance(around, exp.Lambda) and isinstance(around.parent, exp.Anonymous):
+        call = around.parent
+        for argument in call.expressions:
+            if argument is not around and argument.name != _MATERIALIZE:
+                kept = exp.Anonymous(this=_MATERIALIZE)
+                argument.replace(kept)
+                kept.set("expressions", [argument])
+        around = call.find_ancestor(exp.Lambda, exp.Query)
 
 
 def _name(node: exp.In) -> str:
@@ -70,6 +95,15 @@ def _is_within(node: exp.Expr, cte: exp.Expr) -> bool:
     while above is not None and above is not statement:
         above = above.parent
     return above is not None
+
+
+def _right_side(name: str, cte: exp.Expr) -> exp.Expr | None:
+    """Return what a CTE's name stands for: a list, or a SELECT of its columns; None when that is not plain to see."""
+    if cte.args.get("scalar"):
+        values: exp.Expr = cte.this.unnest()
+        return values if _is_list(values) else None
+    columns = _columns(cte.this)
+    return exp.Subquery(this=_select(name, columns)) if columns else None
 
 
 def _is_list(node: exp.Expr) -> bool:
@@ -102,6 +136,7 @@ def _select(name: str, columns: list[exp.Identifier]) -> exp.Select:
     )
 
 
-def _set(node: exp.In, **parts: exp.Expr) -> None:
-    for part in ("field", "expressions", "query"):
-        node.set(part, parts.get(part))
+def _set(node: exp.In, side: exp.Expr) -> None:
+    part = "query" if isinstance(side, exp.Subquery) else "field"
+    for each in ("field", "expressions", "query"):
+        node.set(each, side if each == part else None)

@@ -19,7 +19,6 @@ from services.query.sql.tables import DICTIONARY_CALLS, JSON_COLUMNS, NOT_YET, V
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 MAX_SOURCES: Final = 200
 """Tables of the engine that one statement may read, the same one counted each time it is named."""
-_MATERIALIZE: Final = "materialize"
 _Scope = Mapping[str, str]
 """Of each CTE that may be named here, the name it is given."""
 
@@ -111,8 +110,6 @@ class _Rewriter:
             if isinstance(child, exp.Final):
                 child = child.replace(child.this)  # each event comes once as it is
             self.visit(child, scope)
-            if isinstance(child, exp.In) and child.args.get("query"):
-                _keep_from_folding(child)
             if isinstance(child, exp.Table):
                 self._table(child, scope)
 
@@ -175,15 +172,3 @@ def _merge_prewhere(select: exp.Select) -> None:
     if where is not None:
         condition = exp.And(this=exp.paren(prewhere.this), expression=exp.paren(where.this))
     select.set("where", exp.Where(this=condition))
-
-
-def _keep_from_folding(node: exp.In) -> None:
-    """Let no lambda around an IN be computed beforehand: with the setting `limit` the engine (26.9) computes one over
-    constants, `arrayMap(x -> x IN (SELECT …), [1, 2])`, before the set is there, and nothing is in it."""
-    around = node.find_ancestor(exp.Lambda, exp.Query)
-    while isinstance(around, exp.Lambda) and isinstance(around.parent, exp.Anonymous):
-        call = around.parent
-        for argument in call.expressions:
-            if argument is not around and argument.name != _MATERIALIZE:
-                argument.replace(exp.Anonymous(this=_MATERIALIZE, expressions=[argument.copy()]))
-        around = call.find_ancestor(exp.Lambda, exp.Query)
