@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses", "sql")
+NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses", "sql", "profiles_timeline")
 RESULTS = Path(__file__).parent / "results"
 
 
