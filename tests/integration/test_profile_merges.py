@@ -9,7 +9,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from nats.aio.msg import Msg
 
+from contracts import subjects
+from contracts.base import decode
+from contracts.durable import ProfileChanged
 from contracts.errors import Conflict
 from services.kit.settings import Settings
 from services.profile.ids import profile_id
@@ -205,6 +209,24 @@ async def test_a_merge_that_was_accepted_is_applied_by_whoever_comes_next(people
         return bool((await people.get("user_id:d"))["id"] == str(d.profile(workspace)))
 
     await eventually(is_apart)
+
+
+async def test_others_are_told_that_a_profile_was_merged_and_into_which(people: People, resources: Resources) -> None:
+    await people.write(*TWO)
+    ada, bob = (profile_id(people.api.workspace, "user", id_) for id_ in ("ada", "bob"))
+    told: list[ProfileChanged] = []
+
+    async def hear(message: Msg) -> None:
+        told.append(decode(message.data, ProfileChanged))
+
+    await resources.bus.connection.subscribe(subjects.profile_changed(people.api.workspace, bob), cb=hear)
+    await people.post("user_id:ada", "merge", other="user_id:bob")
+    await people.post("user_id:ada", "unmerge", other="user_id:bob")
+
+    async def heard() -> bool:
+        return [(each.change, each.into) for each in told][-2:] == [("merged", ada), ("created", None)]
+
+    await eventually(heard)
 
 
 async def test_merges_are_listed_newest_first_with_who_and_when_page_after_page(people: People) -> None:
