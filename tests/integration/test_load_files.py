@@ -115,9 +115,11 @@ def as_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("write", [as_csv, as_ndjson, as_parquet])
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
-async def test_every_format_and_compression_gives_the_same_events(
+@pytest.mark.parametrize(
+    ("write", "pack"),
+    [(as_csv, gzip.compress), (as_ndjson, bytes), (as_parquet, bytes), (as_ndjson, zstandard.compress)],
+)
+async def test_every_format_gives_the_same_events_compressed_or_not(
     infra: Settings, clickhouse: ClickHouse, workspace: UUID, tmp_path: Path, write: Any, pack: Any
 ) -> None:
     path = tmp_path / "input"
@@ -205,7 +207,7 @@ async def test_loading_again_after_a_kill_gives_what_one_load_gives(
     infra: Settings, clickhouse: ClickHouse, workspace: UUID, tmp_path: Path
 ) -> None:
     path = tmp_path / "orders.csv"
-    path.write_bytes(b"\n".join(order_lines(120_000)))
+    path.write_bytes(b"\n".join(order_lines(80_000)))
     process = subprocess.Popen(
         command("load", str(path), "--workspace", str(workspace), "--map", "online_retail", "--quiet"),
         env=environment(infra), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

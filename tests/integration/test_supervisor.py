@@ -5,16 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
-from uuid import uuid4
 
-import nats
 import pytest
 
-from contracts import subjects
 from deploy.embedded.ports import is_free
 from deploy.embedded.process import started_at
 from services.kit.settings import Settings
@@ -40,7 +36,7 @@ def gone(pid: int) -> bool:
 def test_all_of_it_runs_and_says_so(running: Fleet) -> None:
     assert set(running.pids) == {*STORES, *SERVICES}
     assert status_of(f"http://127.0.0.1:{running.settings.workers_port}/health") == 200
-    eventually(lambda: "ready after" in running.output, 5, lambda: running.output)
+    eventually(lambda: "ready after" in running.output, 20, lambda: running.output)
     assert f"http://127.0.0.1:{running.settings.api_port}" in running.output
     shown = running.command("status")
     assert shown.returncode == 0, shown.stdout + shown.stderr
@@ -65,43 +61,23 @@ def test_a_second_one_on_the_same_home_is_refused(running: Fleet) -> None:
     assert running.is_ready()
 
 
-def test_a_second_home_gets_other_ports(running: Fleet, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with fleet(tmp_path_factory.mktemp("fleet") / "home") as other:
-        other.start()
-        other.wait_ready()
-        for url in ("nats_url", "redis_url", "postgres_url", "clickhouse_url", "clickhouse_http_url"):
-            ports = [urlsplit(getattr(each.settings, url)).port for each in (running, other)]
-            assert ports[0] != ports[1]
-
-
-@pytest.mark.parametrize("name", [*SERVICES, *STORES])
+@pytest.mark.parametrize("name", ["profile", "fleet"])  # the others: tests/faults/test_restarts.py
 def test_what_is_killed_comes_back_and_nothing_else_is_touched(running: Fleet, name: str) -> None:
     before, settings = running.pids, running.settings
     killed = running.kill(name)
-    eventually(lambda: running.pids.get(name, killed) != killed, 10, lambda: running.output)
-    eventually(running.is_ready, 20, lambda: running.output)
+    eventually(lambda: running.pids.get(name, killed) != killed, 60, lambda: running.output)
+    eventually(running.is_ready, 60, lambda: running.output)
     assert running.settings == settings, "same ports"
     others = {other: pid for other, pid in running.pids.items() if other != name}
     assert others == {other: pid for other, pid in before.items() if other != name}
 
 
-async def test_the_stream_survives_a_killed_nats(running: Fleet) -> None:
-    connection = await nats.connect(running.settings.nats_url)
-    await connection.jetstream().publish(subjects.ingested(uuid4()), b"{}")
-    await connection.close()
-    running.kill("nats")
-    eventually(running.is_ready, 20, lambda: running.output)
-    connection = await nats.connect(running.settings.nats_url)
-    assert (await connection.jsm().stream_info(subjects.EVENTS_STREAM)).state.messages == 1
-    await connection.close()
-
-
 def test_replicas_run_beside_it(running: Fleet) -> None:
     with running.beside("run", "query", "--replicas", "2") as process:
-        eventually(lambda: _replicas(running) == 3, 20)
+        eventually(lambda: _replicas(running) == 3, 60)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    eventually(lambda: _replicas(running) == 1, 20)
+    eventually(lambda: _replicas(running) == 1, 60)
 
 
 def test_a_service_whose_port_is_taken_says_so(running: Fleet) -> None:
@@ -120,7 +96,7 @@ def test_services_run_apart_from_the_servers(tmp_path_factory: pytest.TempPathFa
         assert set(servers.pids) == set(STORES)
         with servers.beside("run", "workers"), servers.beside("run", "api", "--replicas", "2"):
             servers.wait_ready()
-            eventually(lambda: _replicas(servers) == 2, 20)
+            eventually(lambda: _replicas(servers) == 2, 60)
             assert status_of(f"http://127.0.0.1:{servers.settings.workers_port}/health") == 200
         assert servers.stop() == 0
 
@@ -129,26 +105,15 @@ def _replicas(running: Fleet) -> int:
     return len(running.readiness()["services"]["query"]["replicas"])
 
 
-def test_killed_it_takes_its_children_along_and_starts_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with fleet(tmp_path_factory.mktemp("fleet") / "home") as restarted:
-        restarted.start()
-        restarted.wait_ready()
-        children = list(restarted.pids.values())
-        assert restarted.process is not None
-        restarted.process.kill()
-        restarted.process.wait()
-        begun = time.monotonic()
-        restarted.start()
-        restarted.wait_ready()
-        print(f"ready {time.monotonic() - begun:.1f} s after a SIGKILL")
-        assert all(gone(pid) for pid in children)
-        assert restarted.command("clickhouse", "status").returncode == 0
-
-
-def test_it_stops_services_before_stores_and_leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_second_home_gets_other_ports_stops_services_before_stores_and_leaves_nothing(
+    running: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     with fleet(tmp_path_factory.mktemp("fleet") / "home") as stopped:
         stopped.start()
         stopped.wait_ready()
+        for url in ("nats_url", "redis_url", "postgres_url", "clickhouse_url", "clickhouse_http_url"):
+            ports = [urlsplit(getattr(each.settings, url)).port for each in (running, stopped)]
+            assert ports[0] != ports[1]
         children, api = list(stopped.pids.values()), stopped.settings.api_port
         assert stopped.stop(signal.SIGINT) == 0
         assert all(gone(pid) for pid in children)
@@ -163,7 +128,7 @@ def test_it_stops_services_before_stores_and_leaves_nothing(tmp_path_factory: py
 def test_a_stop_while_it_starts_is_heeded(tmp_path_factory: pytest.TempPathFactory) -> None:
     with fleet(tmp_path_factory.mktemp("fleet") / "home") as stopped:
         stopped.start()
-        eventually(lambda: bool(stopped.pids), 20, lambda: stopped.output)
+        eventually(lambda: bool(stopped.pids), 60, lambda: stopped.output)
         children = list(stopped.pids.values())
         assert stopped.stop() == 0
         assert all(gone(pid) for pid in children)
