@@ -458,6 +458,17 @@ STATEMENTS = [
         "SELECT * FROM 'cdp.events_track'",
     ),
     *(
+        "WITH `system.one` AS (SELECT 1 AS a) SELECT 0 IN `system.one`, 0 IN system.one",
+        "WITH identity_links AS q SELECT 1 IN q",
+        "WITH (identity_links) AS q SELECT 1 IN q",
+        "WITH [user] AS q SELECT 'a' IN q",
+        "SELECT (WITH identity_links AS (SELECT 1 AS a) SELECT 1 IN identity_links), 1 IN identity_links",
+        "SELECT 1 IN q FROM (WITH q AS (SELECT 1 AS a) SELECT 1)",
+        "WITH q AS (SELECT 1 AS a) SELECT 1 IN cdp.q",
+        "SELECT arrayMap(i -> i IN (SELECT 1), file('{file}'))",
+        "SELECT arrayMap(file, [(SELECT 1 WHERE 1 IN (SELECT 1))])",
+    ),
+    *(
         "SELECT * FROM {{t:Identifier}}",
         "SELECT * FROM $t",
         "SELECT * FROM events_track AS cdp, cdp.events_track",
@@ -491,6 +502,10 @@ _FROM = [
     "SELECT 1 EXCEPT SELECT 1 FROM {x}",
     "FROM {x} SELECT *",
     "SELECT 1 FROM events_track PREWHERE 1 IN (SELECT 1 FROM {x})",
+    "WITH q AS (SELECT toString(*) AS a FROM {x}) SELECT 'CANARY-OTHER' IN q",
+    "WITH q AS (SELECT 1 AS a) SELECT 1 IN q FROM {x}",
+    "SELECT arrayMap(i -> i IN (SELECT 1), (SELECT groupArray(1) FROM {x}))",
+    "SELECT arrayMap(i -> i IN (SELECT 1), [(SELECT any(toString(*)) FROM {x})])",
 ]
 _VALUE = [
     "SELECT {x}",
@@ -511,6 +526,9 @@ _VALUE = [
     "SELECT 1 LIMIT 1 BY {x}",
     "SELECT count() OVER (PARTITION BY {x}) FROM events_track",
     "SELECT CAST({x} AS String)",
+    "WITH q AS (SELECT {x} AS a) SELECT toString(a), 1 IN q FROM q",
+    "WITH [{x}] AS q SELECT 'a' IN q",
+    "SELECT arrayFilter(i -> i IN (SELECT '1'), [toString({x})])",
 ]
 
 
