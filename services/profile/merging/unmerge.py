@@ -42,7 +42,8 @@ async def unmerge(applier: Applier, resources: Resources, request: ProfileUnmerg
             if request.merge is not None
             else await _lost(connection, edges, workspace, other)
         )
-        if row is None or not await _is_of(edges, person, row):
+        whole = await lead(edges, person)
+        if row is None or whole not in await _leads(edges, row):
             raise NotFound(f"the profile {request.id!r} has no such merge: GET /profiles/{{id}}/merges lists them")
         changed = row["undone_at"] is None
         if changed:
@@ -54,8 +55,8 @@ async def unmerge(applier: Applier, resources: Resources, request: ProfileUnmerg
         winner=await _find(resources, workspace, store.winner_of(row)),
         loser=await _find(resources, workspace, store.loser_of(row)),
     )
-    drop = CacheDrop(workspace_id=workspace, tags=dropped(workspace, [row])) if changed else None
-    return Answer(encode(answer), drop=drop)
+    tags = (*dropped(workspace, [row]), f"profile:{whole.profile(workspace)}")
+    return Answer(encode(answer), drop=CacheDrop(workspace_id=workspace, tags=tags) if changed else None)
 
 
 async def _lost(
@@ -74,10 +75,9 @@ async def _lost(
     return last
 
 
-async def _is_of(edges: Edges, person: Person, row: asyncpg.Record) -> bool:
-    """Tell whether a profile has the merge: its winner or its loser belongs to it."""
-    mine = await lead(edges, person)
-    return mine in (await lead(edges, store.winner_of(row)), await lead(edges, store.loser_of(row)))
+async def _leads(edges: Edges, row: asyncpg.Record) -> tuple[Person, Person]:
+    """Return whom the winner and the loser of a merge belong to."""
+    return await lead(edges, store.winner_of(row)), await lead(edges, store.loser_of(row))
 
 
 async def _find(resources: Resources, workspace: UUID, person: Person) -> Profile | None:
