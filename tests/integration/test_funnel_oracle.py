@@ -28,7 +28,7 @@ from tests.oracle.funnel_samples import World
 from tests.oracle.series import Key
 from tests.platform import Platform
 
-EXAMPLES = int(os.environ.get("CDP_FUNNEL_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("CDP_FUNNEL_EXAMPLES", "3"))
 WORKSPACES, HISTORIES, REQUESTS = 2, 120, 5
 
 

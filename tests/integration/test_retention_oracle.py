@@ -174,7 +174,7 @@ def close(left: Any, right: Any) -> bool:
 
 
 @pytest.mark.timeout(400)
-@settings(max_examples=16, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 async def test_every_cell_is_what_the_definition_says(
     platform: Platform, http: aiohttp.ClientSession, seed: int

@@ -201,7 +201,7 @@ async def check_actors(api: Api, rng: Random, found: Mapping[str, Any], means: T
     assert {key_of(entry) for entry in listed} == means.actors(number, group, period, bucket), asked
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=18, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 async def test_requests_of_all_kinds_answer_as_defined(
     platform: Platform, http: aiohttp.ClientSession, seed: int
@@ -222,7 +222,7 @@ async def test_requests_of_all_kinds_answer_as_defined(
         await check_actors(api, rng, found, means)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+@settings(max_examples=8, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 async def test_each_of_many_histories_is_answered_as_if_it_were_alone(
     platform: Platform, http: aiohttp.ClientSession, seed: int
