@@ -22,10 +22,14 @@ SELECT {_COLUMNS}
 WHERE p.workspace_id = $1 AND p.id = coalesce(
     (SELECT profile_id FROM profile.identities WHERE own_profile = $2 AND workspace_id = $1), $2)
 """
+# All are found first: with the LIMIT beside the trait the planner may go through every profile to meet the first ones.
 _BY_TRAIT: Final = f"""
+WITH found AS MATERIALIZED (
+    SELECT h.id FROM profiles h WHERE h.workspace_id = $1 AND h.traits @> ANY ($2::jsonb[])
+)
 SELECT {_COLUMNS}
-WHERE p.workspace_id = $1 AND p.traits @> ANY ($2::jsonb[])
-ORDER BY p.id LIMIT $3
+WHERE p.id IN (SELECT found.id FROM found ORDER BY found.id LIMIT $3)
+ORDER BY p.id
 """
 _origins: Final = msgspec.json.Decoder(dict[str, tuple[str, str]])
 

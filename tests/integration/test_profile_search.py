@@ -199,11 +199,13 @@ async def test_answers_are_kept_until_a_profile_changes_and_never_a_404(api: Api
         subjects.CACHE_DROP, encode(CacheDrop(workspace_id=api.workspace, tags=("profiles", *tags)))
     )
     await connection.flush()
+    missed: set[int] = set()
     for _ in range(50):
-        if (again := await seen()) != ["hit", "hit", "hit", "hit"]:
+        missed |= {place for place, cache in enumerate(await seen()) if cache == "miss"}
+        if missed >= {0, 2, 3}:
             break
     await connection.close()
-    assert again == ["miss", "hit", "miss", "miss"]
+    assert missed == {0, 2, 3}, "all but the profile that did not change"
 
 
 async def test_another_workspace_sees_nothing_of_it(api: Api, kept: list[dict[str, Any]]) -> None:

@@ -134,6 +134,22 @@ def test_memory_holds_its_limit_and_drops_the_least_recently_used() -> None:
     assert memory.get(key("b"), NOW) is None
 
 
+def test_memory_drops_by_tag_what_has_it_in_that_workspace_and_keeps_no_trace() -> None:
+    memory = Memory(1_000_000)
+    for name, tags in {"a": ("x", "y"), "b": ("y",), "c": ("z",)}.items():
+        kept = entry(100)
+        kept.policy = CachePolicy(ttl=60, tags=tags)
+        memory.put(key(name), kept)
+    memory.drop(Drop("another", frozenset({"x", "y", "z"}), False), NOW)
+    assert len(memory) == 3
+    memory.drop(Drop(W, frozenset({"x", "unknown"}), False), NOW)
+    assert [memory.get(key(name), NOW) is not None for name in "abc"] == [False, True, True]
+    memory.drop(Drop(W, frozenset({"y", "z"}), False), NOW)
+    assert (len(memory), memory.bytes) == (0, 0)
+    assert not memory._tagged
+    assert not memory._droppable
+
+
 def test_memory_counts_aliases_and_compressed_variants() -> None:
     memory = Memory(1_000_000)
     kept = entry(5_000)

@@ -20,6 +20,7 @@ from services.profile.search.settling import seconds_of
 
 _SHOWN: Final = 10
 """Profiles named of an ambiguous reference."""
+# All that have a trait are gathered: with a LIMIT the planner would go through every profile to meet the first ones.
 _FIND: Final = f"""
 WITH hits AS (
     SELECT w.place, coalesce(i.profile_id, w.own) AS id
@@ -29,8 +30,9 @@ WITH hits AS (
     SELECT w.place, found.id
     FROM unnest($4::int[], $5::jsonb[]) AS w (place, document)
     CROSS JOIN LATERAL (
-        SELECT p.id FROM profiles p WHERE p.workspace_id = $1 AND p.traits @> w.document ORDER BY p.id LIMIT {_SHOWN}
-    ) AS found
+        SELECT (array_agg(p.id ORDER BY p.id))[:{_SHOWN}] AS ids
+        FROM profiles p WHERE p.workspace_id = $1 AND p.traits @> w.document
+    ) AS holders, unnest(holders.ids) AS found (id)
 )
 SELECT hits.place, p.id, p.user_id, p.anonymous_ids, p.traits, p.first_seen_at, p.last_seen_at
 FROM hits JOIN profiles p ON p.id = hits.id AND p.workspace_id = $1

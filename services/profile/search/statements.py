@@ -68,6 +68,8 @@ class Statements:
         """An index finds them without reading others."""
         self.patterns = first.test is not None
         """Rows have to be tested here."""
+        self.words = wanted.text is not None
+        """Rows are dear to ask: their words have to be found."""
         self.sorted = order_of(by, Parameters(), "/sort").indexed
         """An index has the order."""
 
