@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import nats
 import pytest
 
-from contracts.profile_reads import ProfileEvents
+from contracts.profile_reads import ProfileEvents, ProfileSessions
+from services.kit import cursor
 from services.kit.client import Client
 from services.kit.settings import Settings
 from services.profile.resources import Resources
 from tests.api import Api
 from tests.people import T0, People, connected, event
-
-DAY = 24 * 60
 
 
 @pytest.fixture
@@ -200,6 +200,23 @@ async def test_a_cursor_of_another_question_is_refused(people: People) -> None:
     for what, query in (("events", "order=oldest&"), ("events", "table=track&"), ("sessions", "")):
         answer = await people.ask("user_id:ada", f"/{what}?{query}cursor={page['next_cursor']}")
         assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/cursor")
+
+
+@pytest.mark.parametrize(
+    ("request_", "last"),
+    [
+        *((ProfileEvents(id="any"), last) for last in ("", "1:track", "1:orders:6d", "x:track:6d", "1:track:zz", 7)),
+        (ProfileEvents(id="any"), f"{10**30}:track:6d"),
+        (ProfileSessions(id="any"), "1"),
+        (ProfileSessions(id="any"), 10**15),
+    ],
+)
+async def test_a_cursor_that_stands_nowhere_is_refused(people: People, request_: Any, last: Any) -> None:
+    await people.write(event(1, user_id="ada"))
+    text = cursor.write(people.api.workspace, request_, last, as_of=datetime(2026, 1, 2, tzinfo=UTC), timezone="UTC")
+    what = "events" if isinstance(request_, ProfileEvents) else "sessions"
+    answer = await people.ask("user_id:ada", f"/{what}?cursor={text}")
+    assert (answer.status, [error["pointer"] for error in answer.json["errors"]]) == (400, ["/cursor"])
 
 
 async def test_a_service_reads_a_timeline_over_nats(people: People, infra: Settings) -> None:

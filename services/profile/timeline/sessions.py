@@ -20,7 +20,7 @@ from services.profile.timeline import person
 from services.profile.timeline.frame import Frame, query, settle
 from services.profile.timeline.person import Person
 from services.profile.timeline.sessions_sql import Edge, Session, edges_sql, paths_sql, sessions_sql
-from services.profile.timeline.statements import moment, theirs
+from services.profile.timeline.statements import is_moment, moment, theirs
 
 
 async def sessions(resources: Resources, request: ProfileSessions, context: RequestContext) -> ProfileSessionsPage:
@@ -97,6 +97,6 @@ def _bound(request: ProfileSessions) -> ProfileSessions:
 
 
 def _start(before: Cursor) -> int:
-    if not isinstance(before.last, int):
+    if not isinstance(before.last, int) or not is_moment(before.last):
         raise InvalidRequest.at("/cursor", "not a cursor of sessions")
     return before.last

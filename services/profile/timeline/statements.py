@@ -81,12 +81,19 @@ def _values(columns: Sequence[str], frame: Frame) -> Mapping[str, str]:
     return {name: own.get(name) or render_column(name, scope, pointer="").json for name in columns}
 
 
+def is_moment(milliseconds: int) -> bool:
+    """Tell whether a timestamp can be so many milliseconds after the epoch: 1900 to 2299."""
+    return -2_208_988_800_000 <= milliseconds <= 10_413_791_999_999
+
+
 def place_of(timestamp: int, message_id: bytes, source: bytes) -> Place:
     """Return the place that values of those columns are.
 
     Raises:
-        ValueError: there is no such table.
+        ValueError: there is no such table, or no such time.
     """
+    if not is_moment(timestamp):
+        raise ValueError("no time of an event")
     return Place(timestamp, message_id, TABLES[TABLES.index(source.decode())])
 
 
