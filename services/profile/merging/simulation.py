@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.base import encode
 from contracts.common import TABLES
 from contracts.errors import NotFound
 from contracts.profile_merges import MergeEffects, MergeWarning, ProfileMerged, TraitChange
@@ -72,7 +73,7 @@ def trait_changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[TraitC
     return tuple(
         TraitChange(name=name, before=before.get(name), after=after.get(name))
         for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
+        if encode(before.get(name)) != encode(after.get(name))  # 1 is not true
     )
 
 
