@@ -20,6 +20,7 @@ from contracts.sql import SqlHistoryEntry, SqlHistoryList
 from services.kit.settings import Settings
 from services.query.resources import Resources
 from services.query.sql import history_store
+from services.query.sql.checked import name_of
 from services.query.sql.history_store import LOST, Outcome, Sent
 from tests.api import Api
 from tests.custom_sql import ask, resources_of
@@ -265,3 +266,20 @@ async def test_notes_wait_while_postgresql_is_away(
         with pytest.raises(Unavailable):
             await resources.history.flush()
     assert [each.status for each in await _listed(resources, workspace)] == ["finished"]
+
+
+async def test_a_statement_is_stopped_while_postgresql_is_away(
+    resources: Resources, workspace: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise Unavailable
+
+    query_id = uuid4()
+    task = asyncio.create_task(ask(resources, workspace, HEAVY, query_id=str(query_id)))
+    await asyncio.sleep(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(history_store, "cancel", away)
+        await resources.history.cancel(workspace, query_id)
+    await resources.sql.cancel(name_of(workspace, query_id))
+    assert (await task).status == 409
+    assert [each.status for each in await _listed(resources, workspace)] == ["cancelled"]

@@ -66,7 +66,7 @@ async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestC
     """Answer `query.sql_cancel`: stop a query of this workspace; one that is over or unknown is no error.
 
     Raises:
-        Unavailable: ClickHouse or PostgreSQL does not answer.
+        Unavailable: ClickHouse does not answer.
     """
     await resources.history.cancel(context.workspace, request.query_id)
     resources.slots.withdraw(context.workspace, request.query_id)

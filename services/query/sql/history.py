@@ -112,15 +112,13 @@ class History:
         self._end(note, read)
 
     async def cancel(self, workspace: UUID, query_id: UUID) -> None:
-        """Note that somebody asked for a statement to be stopped, whichever process runs it.
-
-        Raises:
-            Unavailable: PostgreSQL does not answer.
-        """
+        """Note that somebody asked for a statement to be stopped, whichever process runs it; while PostgreSQL is away,
+        only of those of this process."""
         for note in self._running:
             if (note.sent.workspace, note.sent.query_id) == (workspace, query_id):
                 note.cancelled = True
-        await history_store.cancel(self._postgres, workspace, query_id)
+        with suppress(Unavailable):
+            await history_store.cancel(self._postgres, workspace, query_id)
 
     async def flush(self) -> None:
         """Write what has been noted so far.
