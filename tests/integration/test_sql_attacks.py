@@ -29,7 +29,7 @@ from services.query.sql.rewrite import Rewritten
 from tests.api import insert
 from tests.custom_sql import ask, resources_of
 from tests.integration.test_query_events import event
-from tests.oracle.sql_attacks import attacks
+from tests.oracle.sql_attacks import ENDLESS, attacks
 
 pytestmark = pytest.mark.timeout(600)
 FORMAT = "JSONCompactEachRowWithNamesAndTypes"
@@ -175,8 +175,8 @@ async def test_the_engine_s_user_holds_alone(field_: Range) -> None:
     """The text as it was sent, run by the user of custom SQL: its tables, its functions, the tenant's filter."""
     settings = settings_of(limits(field_.resources.settings), field_.workspace, "UTC", 5, 100)
     foreign = (b"CANARY-OTHER", b"CANARY-FILE")
-    for statement in field_.statements(sample=300, seed=4):
-        for text in (statement, statement.replace("FROM events_", "FROM cdp.events_")):
+    for statement in (each for each in field_.statements(sample=300, seed=4) if not ENDLESS.search(each)):
+        for text in {statement, statement.replace("FROM events_", "FROM cdp.events_")}:
             opened = field_.resources.sql.stream(
                 text, FORMAT, workspace=field_.workspace, settings=settings, query_id=uuid.uuid4().hex, timeout=15
             )

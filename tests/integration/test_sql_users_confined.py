@@ -26,7 +26,7 @@ from tests.confined import (
     write_config,
 )
 from tests.engine_process import EngineProcess
-from tests.oracle.sql_attacks import attacks
+from tests.oracle.sql_attacks import ENDLESS, attacks
 from tests.oracle.sql_corpus import QUERIES
 
 pytestmark = pytest.mark.timeout(300)
@@ -95,7 +95,6 @@ def _rows(workspace: UUID, name: str) -> Iterator[str]:
         )
 
 
-ENDLESS = re.compile(r"000000|sleep|primes|generateRandom|fuzz|RECURSIVE|system\.numbers")
 READS = [
     "SELECT count(), uniqExact(workspace_id), countIf(user_id LIKE '%OTHER%') FROM {table}",
     "SELECT count(), uniqExact(workspace_id), sum(throwIf(user_id LIKE '%OTHER%')) FROM {table} FINAL",

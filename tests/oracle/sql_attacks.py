@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterator
 
 TABLES = [
@@ -476,6 +477,9 @@ STATEMENTS = [
     ),
 ]
 """Whole statements."""
+
+ENDLESS = re.compile(r"000000|sleep|primes|generateRandom|fuzz|RECURSIVE|system\.numbers")
+"""What only goes on and on: let through, a statement of these shows nothing and takes all the time it is given."""
 
 _FROM = [
     "SELECT * FROM {x}",
