@@ -33,7 +33,9 @@ def servers() -> Iterator[Settings]:
     nats = DockerContainer(NATS, command="--jetstream --http_port 8222").with_exposed_ports(4222, 8222)
     postgres = DockerContainer(POSTGRES, env={"POSTGRES_PASSWORD": _PASSWORD}).with_exposed_ports(5432)
     redis = DockerContainer(REDIS).with_exposed_ports(6379)
-    clickhouse = DockerContainer(CLICKHOUSE, env={"CLICKHOUSE_PASSWORD": _PASSWORD}).with_exposed_ports(9000, 8123)
+    # Its `default` may make users: custom SQL runs as one for each workspace.
+    login = {"CLICKHOUSE_PASSWORD": _PASSWORD, "CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT": "1"}
+    clickhouse = DockerContainer(CLICKHOUSE, env=login).with_exposed_ports(9000, 8123)
     # PostgreSQL's image starts once to create its data, then again to serve.
     postgres.waiting_for(LogMessageWaitStrategy("database system is ready to accept connections", times=2))
     nats.waiting_for(HttpWaitStrategy(8222, "/healthz").for_status_code(200))
@@ -48,8 +50,10 @@ def servers() -> Iterator[Settings]:
             redis_url=f"redis://{_address(redis, 6379)}/0",
             postgres_url=f"postgresql://postgres:{_PASSWORD}@{_address(postgres, 5432)}/cdp",
             clickhouse_url=f"clickhouse://default:{_PASSWORD}@{_address(clickhouse, 9000)}/cdp",
+            clickhouse_sql_admin_url=f"clickhouse://default:{_PASSWORD}@{_address(clickhouse, 9000)}/default",
+            clickhouse_sql_secret="of the tests, as long as it has to be",
             clickhouse_dictionary_login=f"default:{_PASSWORD}",
-            clickhouse_http_url=f"http://default:{_PASSWORD}@{_address(clickhouse, 8123)}",
+            clickhouse_http_url=f"http://{_address(clickhouse, 8123)}",
         )
         migrate(settings)
         yield settings

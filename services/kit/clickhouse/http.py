@@ -77,7 +77,7 @@ class HttpInterface:
         """`bare`: no setting is sent but those given, for a user who may change no other."""
         native = parse_dsn(url)
         self._bare = bare
-        self._url = URL(http_url)
+        self._url = URL(http_url).with_user(None)  # a login here would contend with the one in the headers
         self._headers = {"X-ClickHouse-User": str(native.get("user", "default"))}
         if native.get("password"):
             self._headers["X-ClickHouse-Key"] = str(native["password"])
