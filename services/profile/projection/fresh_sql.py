@@ -85,12 +85,13 @@ def blocked() -> str:
 
 
 def linked(keys: Sequence[int]) -> str:
-    """Return a statement for the keys of ids seen together with some: (key)."""
+    """Return a statement for the keys of ids that links or merges join with some: (key)."""
     listed = f"({', '.join(f'toUInt64({key})' for key in keys)})"
-    table = f"{DATABASE}.identity_links"
-    return (
-        f"SELECT DISTINCT anonymous_key FROM {table} WHERE user_key IN {listed} "
-        f"UNION DISTINCT SELECT DISTINCT user_key FROM {table} WHERE anonymous_key IN {listed}"
+    edges = (("identity_links", "anonymous_key", "user_key"), ("identity_merges", "loser_key", "winner_key"))
+    return " UNION DISTINCT ".join(
+        f"SELECT DISTINCT {one} AS key FROM {DATABASE}.{table} WHERE {other} IN {listed}"
+        for table, *ends in edges
+        for one, other in (ends, reversed(ends))
     )
 
 

@@ -85,7 +85,7 @@ class Reader:
         return frozenset((workspace, key) for workspace, key in rows)
 
     async def linked(self, keys: Sequence[int]) -> list[int]:
-        """Return the keys of ids that were seen together with some."""
+        """Return the keys of ids that links or merges join with some."""
         return [key for (key,) in (await self._query(fresh_sql.linked(keys))).rows()]
 
     async def _query(self, statement: str) -> Result:
