@@ -19,7 +19,7 @@ from contracts.workspace import Limits, WorkspaceSettings
 from services.kit.settings import Settings
 from services.query import workspaces
 from services.query.resources import Resources
-from services.query.sql.handler import name_of
+from services.query.sql.checked import name_of
 from tests.api import insert
 from tests.custom_sql import ask, resources_of
 from tests.integration.test_query_events import event

@@ -113,6 +113,40 @@ async def test_a_statement_is_listed_while_it_runs_and_as_cancelled_after(api: A
     assert 0.5 < ended["seconds"] < 10
 
 
+async def test_a_sub_query_that_runs_while_the_statement_is_read_is_stopped_as_well(api: Api) -> None:
+    for query in (f"SELECT ({HEAVY})", f"DESCRIBE (SELECT 1 WHERE ({HEAVY}) > 1)"):
+        query_id = str(uuid4())
+        task = asyncio.create_task(api.call("/query/sql", {"query": query, "query_id": query_id}))
+        await asyncio.sleep(1)
+        begun = asyncio.get_running_loop().time()
+        assert (await api.call(f"/query/sql/{query_id}", method="DELETE")).status == 200
+        assert (await task).status == 409
+        assert asyncio.get_running_loop().time() - begun < 5
+        (ended, *_) = (await api.call("/query/sql/history", method="GET")).json["data"]
+        assert (ended["query"], ended["status"]) == (query, "cancelled")
+
+
+async def test_going_away_while_the_statement_is_read_stops_its_sub_queries(
+    resources: Resources, workspace: UUID
+) -> None:
+    async def running() -> int:
+        text = "SELECT count() FROM system.processes WHERE query LIKE '%= 1000033%' AND query NOT LIKE '%processes%'"
+        result = await resources.clickhouse.query(text, query_id=uuid4().hex, timeout=10)
+        return int(result.data[0][0])
+
+    heavy = HEAVY.replace("= 3", "= 1000033")
+    task = asyncio.create_task(ask(resources, workspace, f"SELECT ({heavy})"))
+    while not await running():
+        await asyncio.sleep(0.05)
+    task.cancel()
+    begun = asyncio.get_running_loop().time()
+    while await running():
+        assert asyncio.get_running_loop().time() - begun < 5
+        await asyncio.sleep(0.05)
+    await asyncio.gather(task, return_exceptions=True)
+    assert [each.status for each in await _listed(resources, workspace)] == ["cancelled"]
+
+
 async def test_who_goes_away_has_cancelled(resources: Resources, workspace: UUID) -> None:
     tasks = [asyncio.create_task(ask(resources, workspace, HEAVY, format=each)) for each in ("json", "csv")]
     await asyncio.sleep(1)

@@ -6,6 +6,7 @@ so a client that always sends the same ones costs nothing.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from .engine import TAG_SETTING, Connection, Engine, set_statement
 from .errors import ServerError
 from .intake import Intake
 from .native import Column
-from .registry import Registry, Running
+from .registry import KILL_INTERVAL, Registry, Running
 from .statements import Kind, Statement, parse
 from .tokens import literal, quote, scan
 from .users import User
@@ -75,14 +76,11 @@ class Session:
             await self.close()  # nothing changes the settings of a sealed connection any more
         connection = await self._connected()
         await self._apply(connection, wanted, parameters)
-        if self.user.readonly:
-            if not self._sealed:
-                await self._engine.run(connection.execute, "SET readonly = 1")
-                self._sealed = True
-            await self._engine.run(guard.check, self._engine, connection, statement, self.user)
         running = Running(query_id or str(uuid.uuid4()), self.user.name, sql, connection)
         self._registry.add(running)
         try:
+            if self.user.readonly:
+                await self._guard(connection, statement)
             yield statement, running
         except ServerError as error:
             if running.killed and error.code == 210:
@@ -92,6 +90,21 @@ class Session:
             self._registry.remove(running)
             if statement.kind not in _READING:
                 self._engine.writes += 1
+
+    async def _guard(self, connection: Connection, statement: Statement) -> None:
+        """Check what a read-only user sends. Resolving it runs its scalar sub-queries: whoever leaves stops them."""
+        if not self._sealed:
+            await self._engine.run(connection.execute, "SET readonly = 1")
+            self._sealed = True
+        checking = asyncio.create_task(self._engine.run(guard.check, self._engine, connection, statement, self.user))
+        try:
+            await asyncio.shield(checking)
+        except asyncio.CancelledError:
+            while not checking.done():
+                await self._engine.stop_query(connection)
+                await asyncio.wait([checking], timeout=KILL_INTERVAL)
+            checking.exception()  # it is known why, and nobody else asks
+            raise
 
     async def execute(self, statement: Statement, running: Running, output_format: str = "Native") -> bytes:
         """Run a statement that does not stream; returns its whole result."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from contracts.errors import Conflict
@@ -25,6 +25,10 @@ from services.query.sql.explained import explained
 from services.query.sql.prepare import prepare
 from services.query.sql.rewrite import Rewritten
 from services.query.sql.slots import share
+
+_READINGS: Final = (("AST", "-A", check_ast), ("QUERY TREE", "-Q", check_tree))
+"""What the engine is asked about a statement, under which id, and what holds its answer against what was written."""
+DESCRIBING: Final = "-D"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +85,14 @@ async def checked(
     name = name_of(context.workspace, query_id)
     read: list[list[str]] = []
     with meaning(request.query, settings):
-        for what, check in (("AST", check_ast), ("QUERY TREE", check_tree)):
+        for what, step, check in _READINGS:
             left = max(now + seconds - asyncio.get_running_loop().time(), 0.001)
             lines = await resources.sql.explain(
                 what,
                 written.sql,
                 workspace=context.workspace,
                 settings=settings,
-                query_id=f"{name}-{what[0]}",
+                query_id=name + step,
                 timeout=left,
             )
             check(lines, written)
@@ -104,6 +108,12 @@ async def checked(
         deadline=now + seconds,
         as_of=as_of,
     )
+
+
+def names_of(workspace: UUID, query_id: UUID) -> list[str]:
+    """Return the ids of all that may run in the engine for a query: reading it runs its sub-queries that are values."""
+    name = name_of(workspace, query_id)
+    return [name, *(name + step for _, step, _ in _READINGS), name + DESCRIBING]
 
 
 def mark(name: str) -> str:

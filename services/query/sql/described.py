@@ -6,7 +6,7 @@ import json
 
 from services.kit import sql
 from services.query.resources import Resources
-from services.query.sql.checked import Run, meaning, stream
+from services.query.sql.checked import DESCRIBING, Run, meaning, stream
 
 _FORMAT = "JSONCompactEachRowWithNamesAndTypes"
 
@@ -31,6 +31,6 @@ def columns_sql(names: list[str], types: list[str]) -> str:
 async def _columns(resources: Resources, run: Run) -> tuple[list[str], list[str]]:
     """Return the names and types of a statement's columns: it has been written so that it has no rows."""
     with meaning(run.text, run.settings):
-        async with stream(resources, run, run.written.sql, _FORMAT, step="-D") as opened:
+        async with stream(resources, run, run.written.sql, _FORMAT, step=DESCRIBING) as opened:
             lines = b"".join([chunk async for chunk in opened]).splitlines()
     return json.loads(lines[0]), json.loads(lines[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import uuid
@@ -11,7 +12,7 @@ from typing import Final
 
 from contracts.base import encode
 from contracts.common import Facts
-from contracts.errors import LimitExceeded
+from contracts.errors import Conflict, LimitExceeded
 from contracts.operation import MEDIA_TYPES, Format
 from contracts.sql import SqlCancel, SqlCancelled, SqlRequest
 from services.kit.clickhouse import RawStream
@@ -19,7 +20,7 @@ from services.kit.service import Answer, RequestContext, Stream
 from services.kit.statements import PAGE_BYTES
 from services.kit.wide import quote_wide_integers
 from services.query.resources import Resources
-from services.query.sql.checked import Run, checked, meaning, name_of, stream
+from services.query.sql.checked import Run, checked, meaning, names_of, stream
 from services.query.sql.counting import COUNTERS
 from services.query.sql.described import statement_of
 from services.query.sql.history import Note
@@ -55,6 +56,8 @@ async def sql(resources: Resources, request: SqlRequest, context: RequestContext
             extra = 1 if context.format == "json" else 0
             run = await checked(resources, request, context, query_id, rows=limit + extra)
             statement = await statement_of(resources, run)
+            if note.cancelled:
+                raise Conflict("the statement was cancelled")
             note.runs = True
             if context.format == "json":
                 return await _page(resources, run, statement, limit, note)
@@ -70,7 +73,7 @@ async def sql_cancel(resources: Resources, request: SqlCancel, context: RequestC
     """
     await resources.history.cancel(context.workspace, request.query_id)
     resources.slots.withdraw(context.workspace, request.query_id)
-    await resources.sql.cancel(name_of(context.workspace, request.query_id))
+    await asyncio.gather(*map(resources.sql.cancel, names_of(context.workspace, request.query_id)))
     return SqlCancelled(query_id=request.query_id)
 
 
