@@ -301,3 +301,20 @@ async def test_odd_but_valid_questions_are_answered(api: Api, kept: list[dict[st
     assert (await search(api, where={"op": "in", "field": "traits.plan", "value": [*many, "pro"]}))["total"] == 15
     for text in ("", "   ", "%", "_", "\\", "\0", "a\u2028b", "'; DROP TABLE profiles"):
         assert (await api.call("/profiles/search", {"text": text})).status == 200, text
+
+
+async def test_traits_nested_without_end_are_kept_and_searched(api: Api) -> None:
+    deep: Any = "007"
+    for _ in range(700):
+        deep = [deep]
+    shallow = person(api.workspace, 1, code="007", list=["x", "+7"])
+    await profiles.write(api.settings, api.workspace, [person(api.workspace, 2, deep=deep), shallow])
+    for field in ("traits.code", "traits.list[]"):
+        page = await search(api, where={"op": "eq", "field": field, "value": 7}, columns=["user_id"])
+        assert page["data"] == [{"user_id": "u1"}]
+    inside = {"op": "eq", "field": "traits.deep" + "[]" * 400, "value": 7}
+    assert (await api.call("/profiles/search", {"where": inside})).status in (200, 422)
+    whole = await search(api, columns=["traits"])
+    assert len(whole["data"]) == 2
+    shown = await api.call("/profiles/search", {"where": {"op": "contains", "field": "traits.deep", "value": "007"}})
+    assert shown.status in (200, 422)

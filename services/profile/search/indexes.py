@@ -24,6 +24,8 @@ from services.profile.search.parameters import Parameters
 
 _MOST: Final = 1_000
 """Values looked up one by one; of more, everything is read sooner."""
+_DEEPEST: Final = 20
+"""Levels down to which profile.odd_numbers looks."""
 _LIGHT: Final = 8
 """Values that are compared one by one sooner than the text of a trait is found and compared with all."""
 
@@ -86,12 +88,16 @@ def _equal(field: str, values: Sequence[Scalar], parameters: Parameters) -> Usab
             plain[_document(path, scalar)] = None
         if not isinstance(value, bool | str):
             number = whole_or_double(value)
-            if not math.isfinite(number):
+            if not math.isfinite(number) or _levels(path) > _DEEPEST:
                 return None
             odd[_document(path, numeric(number))] = None
     tests = [f"p.traits @> {parameters.bind(document, 'jsonb')}" for document in plain]
     tests += [f"profile.odd_numbers(p.traits) @> {parameters.bind(document, 'jsonb')}" for document in odd]
     return Usable(any_of(tests), exact=True, light=not odd and len(plain) <= _LIGHT)
+
+
+def _levels(path: Path) -> int:
+    return len(path.names) + sum(len(step.names) + step.arrays for step in path.steps)
 
 
 def _scalars(value: Scalar) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from contracts.base import encode
-from contracts.errors import InvalidRequest
+from contracts.errors import InvalidRequest, LimitExceeded
 from services.kit.predicates.fields import Path
 from services.kit.wide import safe_json
 from services.profile.search.fields import trait_path
@@ -19,7 +19,7 @@ WHOLE: Final = ("id", "user_id", "anonymous_ids", "traits", "first_seen_at", "la
 """The columns of a whole profile."""
 Row = Mapping[str, Any]
 Shown = dict[str, Any]
-"""The values of a row by column, as JSON knows them; times are datetimes."""
+"""The values of a row by column, as JSON knows them; times are datetimes, whole traits the text they are kept as."""
 
 
 class Shape:
@@ -37,11 +37,15 @@ class Shape:
             if column in self.columns[:index]:
                 raise InvalidRequest.at(f"{pointer}/{index}", f"{column!r} is named twice: name each column once")
             self._readers.append((column, _reader(column, f"{pointer}/{index}")))
-        self._reads_traits = any(column.startswith("traits") for column in self.columns)
+        self._reads_traits = any(column.startswith("traits.") for column in self.columns)
 
     def show(self, row: Row) -> Shown:
-        """Return the columns of a row."""
-        traits = msgspec.json.decode(row["traits"]) if self._reads_traits else None
+        """Return the columns of a row.
+
+        Raises:
+            LimitExceeded: its traits are nested too deep to be taken apart.
+        """
+        traits = _decoded(row["traits"]) if self._reads_traits else None
         return {column: read(row, traits) for column, read in self._readers}
 
 
@@ -62,7 +66,16 @@ def csv_values(shown: Shown) -> list[str]:
     return [_text(value) for value in shown.values()]
 
 
+def _decoded(traits: str | bytes) -> Any:
+    try:
+        return msgspec.json.decode(traits)
+    except RecursionError:
+        raise LimitExceeded("some profile has traits nested too deep: ask for the column `traits`, whole") from None
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, msgspec.Raw):
+        value = _decoded(bytes(value))
     if value is None:
         return ""
     if isinstance(value, str):
@@ -73,7 +86,7 @@ def _text(value: Any) -> str:
 
 def _reader(column: str, pointer: str) -> Callable[[Row, Any], Any]:
     if column == "traits":
-        return lambda _, traits: traits
+        return lambda row, _: msgspec.Raw(row["traits"].encode())
     if column in WHOLE:
         return lambda row, _: row[column]
     path = None if column == "anonymous_id" or column.startswith("anonymous_ids") else trait_path(column, pointer)

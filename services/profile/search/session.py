@@ -31,7 +31,7 @@ async def reading(postgres: Postgres, seconds: float) -> AsyncIterator[asyncpg.C
     """Lend a connection whose statements take at most so many seconds each.
 
     Raises:
-        TooSlow: one took longer.
+        TooSlow: one took longer. LimitExceeded: a trait is nested too deep for PostgreSQL's stack.
         Unavailable: PostgreSQL does not answer.
     """
     try:
@@ -40,6 +40,8 @@ async def reading(postgres: Postgres, seconds: float) -> AsyncIterator[asyncpg.C
             yield connection
     except asyncpg.QueryCanceledError as error:
         raise TooSlow from error
+    except asyncpg.StatementTooComplexError as error:
+        raise LimitExceeded("some profile has traits nested too deep to be compared as text") from error
 
 
 def patience(seconds: float) -> float:

@@ -196,12 +196,16 @@ BEGIN
 END $$;
 
 -- Of the texts that are numbers those written in another way than the number itself ("+49", "007", "1.50"), as numbers
--- in their places; null when there are none. What equals a number but would not be found by its text.
-CREATE OR REPLACE FUNCTION profile.odd_numbers(given jsonb) RETURNS jsonb
+-- in their places; null when there are none. What equals a number but would not be found by its text. Not looked for below
+-- so many levels: this is called for every profile that is written, whatever somebody sent, and the stack has an end.
+CREATE OR REPLACE FUNCTION profile.odd_numbers(given jsonb, levels int DEFAULT 20) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
     exact numeric;
 BEGIN
+    IF levels < 0 THEN
+        RETURN NULL;
+    END IF;
     CASE jsonb_typeof(given)
         WHEN 'string' THEN
             exact := profile.number_of_text(given #>> '{}');
@@ -211,18 +215,18 @@ BEGIN
             RETURN to_jsonb(exact);
         WHEN 'object' THEN
             RETURN (
-                SELECT jsonb_object_agg(member.key, profile.odd_numbers(member.value))
+                SELECT jsonb_object_agg(member.key, profile.odd_numbers(member.value, levels - 1))
                 FROM jsonb_each(given) AS member
                 -- Asked first what is quickly told: nearly every value is left out here.
                 WHERE jsonb_typeof(member.value) NOT IN ('number', 'boolean', 'null')
                     AND (jsonb_typeof(member.value) <> 'string' OR member.value #>> '{}' ~ '^[+-]?[0-9]+([.eE]|$)')
-                    AND profile.odd_numbers(member.value) IS NOT NULL
+                    AND profile.odd_numbers(member.value, levels - 1) IS NOT NULL
             );
         WHEN 'array' THEN
             RETURN (
-                SELECT jsonb_agg(profile.odd_numbers(element.value))
+                SELECT jsonb_agg(profile.odd_numbers(element.value, levels - 1))
                 FROM jsonb_array_elements(given) AS element
-                WHERE profile.odd_numbers(element.value) IS NOT NULL
+                WHERE profile.odd_numbers(element.value, levels - 1) IS NOT NULL
             );
         ELSE
             RETURN NULL;
@@ -279,7 +283,7 @@ DROP INDEX IF EXISTS profiles_by_traits;
 DROP FUNCTION IF EXISTS profile.indexed_lines(jsonb);
 DROP FUNCTION IF EXISTS profile.has_words(text, text[]);
 DROP FUNCTION IF EXISTS profile.lines(jsonb[]);
-DROP FUNCTION IF EXISTS profile.odd_numbers(jsonb);
+DROP FUNCTION IF EXISTS profile.odd_numbers(jsonb, int);
 DROP FUNCTION IF EXISTS profile.all_folded(text[]);
 DROP FUNCTION IF EXISTS profile.folded(text);
 DROP FUNCTION IF EXISTS profile.elements(jsonb);
