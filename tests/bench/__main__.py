@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses", "sql", "profiles_timeline")
+NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses", "sql", "profiles_timeline", "profiles_reads")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -105,8 +105,9 @@ def test_examples_obey_their_schemas_and_are_decoded(operation: Operation) -> No
             valid(example["value"], content["schema"])
             path = {name: _PARAMETERS[name] for name in operation.parameters}
             decode_body(operation, path, '"1"', encode(example["value"]))
-    answer = details["responses"]["200"]["content"]["application/json"]
-    valid(answer["example"], answer["schema"])
+    if "json" in operation.formats:  # else all it answers with is a stream
+        answer = details["responses"]["200"]["content"]["application/json"]
+        valid(answer["example"], answer["schema"])
 
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.parameters], ids=lambda each: each.id)
