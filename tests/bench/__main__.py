@@ -9,7 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("requests", "cached", "loading", "layout", "layout_names", "analyses", "sql", "profiles_timeline", "profiles_reads")
+NAMES = (
+    "requests",
+    "cached",
+    "loading",
+    "layout",
+    "layout_names",
+    "analyses",
+    "sql",
+    "profiles_timeline",
+    "profiles_reads",
+)
 RESULTS = Path(__file__).parent / "results"
 
 
