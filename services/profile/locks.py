@@ -9,6 +9,12 @@ import asyncpg
 _SPACE = int.from_bytes(b"prof")
 
 
+async def lock_shared(connection: asyncpg.Connection, workspace: UUID) -> None:
+    """As `lock`, for writers that agree among themselves: they wait only for the others, and the others for them."""
+    statement = "SELECT pg_advisory_xact_lock_shared($1, hashtext($2::text))"
+    await connection.execute(statement, _SPACE, str(workspace), timeout=60)
+
+
 async def lock(connection: asyncpg.Connection, workspace: UUID) -> None:
     """Wait for the workspace's turn; it lasts until the transaction of this connection ends.
 

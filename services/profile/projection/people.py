@@ -65,7 +65,7 @@ class Trait:
 
 @dataclass(slots=True)
 class Person:
-    """Everything a profile holds. `key`, `kind` and `id` are those of the id that names it."""
+    """Everything a profile holds. `key`, `kind` and `id`: those of the id that names it; `profile`: its own id."""
 
     workspace: UUID
     key: int
@@ -73,11 +73,10 @@ class Person:
     id: str
     ids: dict[int, Id] = field(default_factory=dict)
     traits: dict[str, Trait] = field(default_factory=dict)
+    profile: UUID = field(init=False)
 
-    @property
-    def profile(self) -> UUID:
-        """The profile's id."""
-        return profile_id(self.workspace, self.kind, self.id)
+    def __post_init__(self) -> None:
+        self.profile = profile_id(self.workspace, self.kind, self.id)
 
     @property
     def user_id(self) -> str | None:

@@ -127,7 +127,8 @@ async def write(connection: asyncpg.Connection, workspace: UUID, persons: Sequen
     differing = await connection.fetch(_WRITE, workspace, *_columns(rows, 8), timeout=SECONDS)
     ids = [
         (
-            *(signed(key), each.kind, each.id, profile_id(workspace, each.kind, each.id), owner),
+            *(signed(key), each.kind, each.id),
+            *(owner if key == person.key else profile_id(workspace, each.kind, each.id), owner),
             *(moment(each.first), moment(each.last)),
         )
         for owner, person in by_id.items()

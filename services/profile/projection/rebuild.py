@@ -1,29 +1,33 @@
 """All profiles of a workspace at once: the first time, or anew. Whatever was there before, the outcome is the same.
 
 It goes by ranges of keys, each in a transaction of its own, so that it may be broken off anywhere and begun again, and
-merges and new events are projected in between.
+merges and new events are projected in between. Two ranges at a time: one is gathered while the other is written.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from services.kit.identity import reload_identity
-from services.kit.logs import log
+from services.kit.lifecycle import end
 from services.profile import changes
-from services.profile.locks import lock
+from services.profile.locks import lock_shared
 from services.profile.projection import gathering, profiles, statements, traits
 from services.profile.projection.project import said, version_of
 from services.profile.projection.statements import Scope
 from services.profile.resources import Resources
 
-PEOPLE: Final = 16_000
+PEOPLE: Final = 8_000
 """About as many in a range: they are held in memory together."""
 _KEYS: Final = 1 << 64
+_AT_ONCE: Final = 2
+_TRIES: Final = 5
 _ORPHANS: Final = """
 DELETE FROM profiles p WHERE p.workspace_id = $1
     AND NOT EXISTS (SELECT FROM profile.trait_origins o WHERE o.profile_id = p.id)
@@ -44,10 +48,12 @@ async def rebuild(resources: Resources, workspace: UUID, *, publish: bool = True
         began = await version_of(connection)
         await connection.execute(_ORPHANS, workspace, timeout=profiles.SECONDS)
     result = await clickhouse.query(statements.size(workspace), query_id=uuid.uuid4().hex, timeout=gathering.SECONDS)
-    people = 0
-    for number, keys in enumerate(ranges(next(result.rows())[0])):
-        people += await _range(resources, workspace, keys, publish=publish)
-        log(logging.DEBUG, "profiles rebuilt", range=number, profiles=people)
+    left = ranges(next(result.rows())[0])
+    tasks = [asyncio.create_task(_ranges(resources, workspace, left, publish=publish)) for _ in range(_AT_ONCE)]
+    try:
+        people = sum(await asyncio.gather(*tasks))
+    finally:
+        await end(tasks)
     await clickhouse.execute(traits.unset_before(workspace, began), timeout=gathering.SECONDS)
     return people
 
@@ -62,9 +68,23 @@ def ranges(people: int) -> Iterator[tuple[int, int]]:
         yield first, first + width - 1
 
 
+async def _ranges(resources: Resources, workspace: UUID, left: Iterator[tuple[int, int]], *, publish: bool) -> int:
+    """Make the profiles of the ranges that are left, which others take from as well; return how many."""
+    people = 0
+    for keys in left:
+        for tried in range(1, _TRIES + 1):
+            try:
+                people += await _range(resources, workspace, keys, publish=publish)
+                break
+            except asyncpg.DeadlockDetectedError:  # ids that moved between two ranges, both ways
+                if tried == _TRIES:
+                    raise
+    return people
+
+
 async def _range(resources: Resources, workspace: UUID, keys: tuple[int, int], *, publish: bool) -> int:
     async with resources.postgres.connection() as connection, connection.transaction():
-        await lock(connection, workspace)
+        await lock_shared(connection, workspace)
         old = await profiles.old_of_range(connection, workspace, keys)
         blocked = await gathering.blocked(resources.clickhouse, workspace)
         scope = Scope(workspace, blocked, keys)
