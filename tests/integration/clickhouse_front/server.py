@@ -55,16 +55,26 @@ class Front:
         begun = time.monotonic()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=log, stderr=log)
-        while time.monotonic() - begun < 30:
+        try:
+            self.wait()
+        except TimeoutError:
+            raise TimeoutError((self.folder / "log").read_text()) from None
+        self.started_in = time.monotonic() - begun
+        return self
+
+    def wait(self) -> None:
+        """Wait until it serves."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.url}/ping", timeout=1) as answer:
                     assert answer.read() == b"Ok.\n"
-                    self.started_in = time.monotonic() - begun
-                    return self
+                    return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
-                assert self.process.poll() is None, (self.folder / "log").read_text()
+                ended = self.process is not None and self.process.poll() is not None
+                assert not ended, (self.folder / "log").read_text()
                 time.sleep(0.05)
-        raise TimeoutError((self.folder / "log").read_text())
+        raise TimeoutError
 
     @property
     def command(self) -> list[str]:

@@ -69,7 +69,7 @@ def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     child = Path(f"/proc/{int(parent.stdout.readline())}")
-    time.sleep(1)
+    server.wait()  # only then has it asked to be told of its parent's end
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     for _ in range(300):
