@@ -17,6 +17,7 @@ NAMES = (
     "layout_names",
     "analyses",
     "sql",
+    "profiles",
     "profiles_timeline",
     "profiles_reads",
 )

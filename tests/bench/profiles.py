@@ -113,7 +113,7 @@ async def backfill(resources: Resources, rows: int) -> dict[str, Any]:
 async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) -> dict[str, float]:
     """Measure how soon after an insert a profile shows it, while events keep arriving."""
     people = max(rows // EVENTS_A_PERSON, 1)
-    rng, lags, waiting = random.Random(1), [], []
+    rng, lags, waiting = random.Random(hint), [], []
 
     async def seen(user: str, mark: str, since: float) -> None:
         while True:

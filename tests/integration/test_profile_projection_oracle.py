@@ -232,7 +232,7 @@ async def messages(resources: Resources, workspace: UUID) -> int:
 
 
 @settings(
-    max_examples=int(os.environ.get("PROJECTION_EXAMPLES", "4")),
+    max_examples=int(os.environ.get("PROJECTION_EXAMPLES", "2")),
     deadline=None,
     derandomize=True,
     database=None,
