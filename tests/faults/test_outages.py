@@ -13,9 +13,9 @@ from tests.faults.accepted import accepting
 from tests.faults.load import under_load
 from tests.faults.world import World
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-_AWAY_SECONDS = 4.0
+_AWAY_SECONDS = 2.0
 
 
 @pytest.mark.parametrize("name", ["query", "gateway", "nats", "redis", "postgres", "clickhouse"])

@@ -113,7 +113,7 @@ async def test_a_client_that_leaves_stops_the_stream(one: Served, services: Resp
     async with one.ask(Accept=NDJSON) as response:
         await response.content.readany()
         response.close()
-    await until(lambda: services.cancelled)
+    await until(lambda: services.cancelled, 10.0)
     sent = services.sent
     await asyncio.sleep(0.3)
     assert services.sent == sent
@@ -127,7 +127,7 @@ async def test_a_client_that_leaves_before_the_first_byte_stops_the_work(one: Se
         task = asyncio.create_task(one.ask(**headers).__aenter__())
         await until(lambda calls=calls: services.calls > calls)
         task.cancel()
-        await until(lambda: services.cancelled)
+        await until(lambda: services.cancelled, 10.0)
 
 
 async def test_an_error_in_the_middle_leaves_the_answer_visibly_incomplete(one: Served, services: Responder) -> None:
