@@ -16,6 +16,7 @@ from uuid import UUID
 
 from contracts.common import Actor
 from services.kit import sql
+from services.kit.clickhouse.errors import QueryStopped
 
 if TYPE_CHECKING:
     from services.kit.clickhouse import ClickHouse
@@ -40,6 +41,7 @@ BLOCKED_IDS: Final = (
 DICTIONARY: Final = "cdp.identity"
 NOBODY: Final = 0
 
+_RELOADS: Final = 3
 _LETTERS: Final = {"user": b"u", "anonymous": b"a"}
 _USER, _ANONYMOUS = 1, 2
 """Kinds in the dictionary."""
@@ -144,7 +146,13 @@ async def reload_identity(clickhouse: ClickHouse, *, cluster: str = "") -> None:
         As `ClickHouse.execute`.
     """
     on_cluster = f" ON CLUSTER {sql.identifier(cluster)}" if cluster else ""
-    await clickhouse.execute(f"SYSTEM RELOAD DICTIONARY{on_cluster} {DICTIONARY}")
+    for left in reversed(range(_RELOADS)):
+        try:
+            await clickhouse.execute(f"SYSTEM RELOAD DICTIONARY{on_cluster} {DICTIONARY}")
+            return
+        except QueryStopped:  # those who wait for one load share its end: another's was cancelled
+            if not left:
+                raise
 
 
 def _listed(blocked: Blocked | None) -> str:
