@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -13,6 +14,10 @@ from services.profile.ids import Kind, profile_id
 
 _KINDS: Final[dict[int, Kind]] = {1: "user", 2: "anonymous"}
 _NUL: Final = b"\\u0000"
+MOST_LEVELS: Final = 256
+"""Traits nested deeper are left out, a whole event's: readers of JSON give up at some hundred levels."""
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^][{}"]+', re.DOTALL)
+"""All that is not a bracket of the structure."""
 _INSTEAD: Final = "\ufffd"
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -146,7 +151,8 @@ def _write(traits: dict[str, Trait], event: Identify) -> None:
     if event.traits == b"{}":
         return
     message_id = clean(event.message_id)
-    for key, value in _members(event.traits).items():
+    members = _members(event.traits) if _depth(event.traits) <= MOST_LEVELS else {}
+    for key, value in members.items():
         traits[key] = Trait(bytes(value), event.at, message_id)
 
 
@@ -156,6 +162,18 @@ def _members(text: bytes) -> dict[str, msgspec.Raw]:
     if _NUL in text:
         text = msgspec.json.encode(_without_nul(msgspec.json.decode(text)))
     return _object.decode(text)
+
+
+def _depth(text: bytes) -> int:
+    """Return how many levels of arrays and objects a JSON text has, no more than it has brackets."""
+    brackets = text.count(b"[") + text.count(b"{")
+    if brackets <= MOST_LEVELS:
+        return brackets
+    level = deepest = 0
+    for bracket in _BRACKETS.sub(b"", text):
+        level += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
 def clean(text: bytes) -> str:
