@@ -18,7 +18,7 @@ import nats.errors
 from contracts import subjects
 from contracts.base import encode
 from contracts.caching import CacheDrop
-from contracts.common import Actor
+from contracts.common import TABLES, Actor
 from contracts.errors import CdpError
 from contracts.privacy import Forget, Forgotten, Store
 from services.kit import identity
@@ -67,9 +67,19 @@ async def _from_clickhouse(resources: Resources, task: Task) -> None:
     blocked = await _blocked(resources, task)
     cluster = resources.settings.clickhouse_cluster
     for keys in _chunks(sorted(task.keys), _KEYS_AT_ONCE):
-        for statement in events_sql.statements(task.workspace, keys, blocked, cluster=cluster):
-            await resources.clickhouse.execute(statement, timeout=_STATEMENT_SECONDS)
+        for table in TABLES:
+            await _execute(resources, events_sql.unnamed(table, task.workspace, keys, blocked))
+        for name, condition in events_sql.conditions(task.workspace, keys, blocked).items():
+            result = await resources.clickhouse.query(
+                events_sql.partitions(name, condition), query_id=uuid.uuid4().hex, timeout=_STATEMENT_SECONDS
+            )
+            for (partition,) in result.rows():
+                await _execute(resources, events_sql.removed(name, condition, partition.decode(), cluster=cluster))
     await identity.reload_identity(resources.clickhouse, cluster=cluster)
+
+
+async def _execute(resources: Resources, statement: str) -> None:
+    await resources.clickhouse.execute(statement, timeout=_STATEMENT_SECONDS)
 
 
 async def _from_query(resources: Resources, task: Task) -> None:

@@ -27,7 +27,7 @@ KEYED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 def unnamed(table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
     """Return a statement that writes again, without their anonymous id, the rows that belong to others and name one of
-    these anonymous ids: a device that two people used. The rows they replace go with `erased`."""
+    these anonymous ids: a device that two people used. The rows they replace go with `removed`."""
     columns = [column.name for column in expected(table).columns.values() if not column.expression]
     values = ", ".join("'' AS anonymous_id" if name == "anonymous_id" else name for name in columns)
     # The source is named apart: an alias of the same name would hide the column from the condition.
@@ -36,12 +36,27 @@ def unnamed(table: TableName, workspace: UUID, keys: Collection[int], blocked: B
     return f"INSERT INTO {DATABASE}.events_{table} ({', '.join(columns)}) SELECT {values} FROM ({rows})"
 
 
-def erased(
-    table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None, *, cluster: str = ""
-) -> str:
-    """Return a statement that removes the rows of these people, and those that name their anonymous ids."""
-    condition = f"({_belongs(keys, blocked)} OR {_named(keys)})"
-    return _delete(f"events_{table}", f"workspace_id = {sql.uuid(workspace)} AND {condition}", cluster)
+def partitions(table: str, condition: str) -> str:
+    """Return a statement that gives the partitions in which a table has rows of a condition. Only these are touched: a
+    removal without a partition makes every part of the table anew."""
+    return f"SELECT DISTINCT _partition_id FROM {DATABASE}.{table} WHERE {condition}"
+
+
+def removed(table: str, condition: str, partition: str, *, cluster: str = "") -> str:
+    """Return a statement that removes the rows of a condition from one partition of a table."""
+    name = f"{table}_local" if cluster else table
+    on_cluster = f" ON CLUSTER {sql.identifier(cluster)}" if cluster else ""
+    return f"DELETE FROM {DATABASE}.{name}{on_cluster} IN PARTITION ID {sql.string(partition)} WHERE {condition}"
+
+
+def conditions(workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> dict[str, str]:
+    """Return, by table, which rows go: those of these people, and those that name their anonymous ids."""
+    mine, listed = f"workspace_id = {sql.uuid(workspace)}", _list(keys)
+    events = f"{mine} AND ({_belongs(keys, blocked)} OR {_named(keys)})"
+    return {f"events_{table}": events for table in TABLES} | {
+        table: f"{mine} AND ({' OR '.join(f'{column} IN {listed}' for column in columns)})"
+        for table, columns in KEYED.items()
+    }
 
 
 def some(workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
@@ -60,25 +75,6 @@ def ids(workspace: UUID, keys: Collection[int], blocked: Blocked | None) -> str:
     return f"SELECT DISTINCT user_id, anonymous_id FROM ({tables})"
 
 
-def forgotten(table: str, workspace: UUID, keys: Collection[int], *, cluster: str = "") -> str:
-    """Return a statement that removes the rows with one of these keys from one of the tables of `KEYED`."""
-    listed = _list(keys)
-    condition = " OR ".join(f"{column} IN {listed}" for column in KEYED[table])
-    return _delete(table, f"workspace_id = {sql.uuid(workspace)} AND ({condition})", cluster)
-
-
-def statements(workspace: UUID, keys: Collection[int], blocked: Blocked | None, *, cluster: str = "") -> list[str]:
-    """Return all that has to run, in order, to take people out of ClickHouse."""
-    done = [statement for table in TABLES for statement in _of_table(table, workspace, keys, blocked, cluster)]
-    return done + [forgotten(table, workspace, keys, cluster=cluster) for table in KEYED]
-
-
-def _of_table(
-    table: TableName, workspace: UUID, keys: Collection[int], blocked: Blocked | None, cluster: str
-) -> tuple[str, str]:
-    return (unnamed(table, workspace, keys, blocked), erased(table, workspace, keys, blocked, cluster=cluster))
-
-
 def _belongs(keys: Collection[int], blocked: Blocked | None) -> str:
     return f"{own_key(blocked)} IN {_list(keys)}"
 
@@ -89,9 +85,3 @@ def _named(keys: Collection[int]) -> str:
 
 def _list(keys: Collection[int]) -> str:
     return f"({', '.join(f'toUInt64({key})' for key in sorted(keys))})"
-
-
-def _delete(table: str, condition: str, cluster: str) -> str:
-    name = f"{table}_local" if cluster else table
-    on_cluster = f" ON CLUSTER {sql.identifier(cluster)}" if cluster else ""
-    return f"DELETE FROM {DATABASE}.{name}{on_cluster} WHERE {condition}"
