@@ -283,6 +283,10 @@ SCALARS = [
 """Expressions that reach out, or tell something of the server."""
 
 STATEMENTS = [
+    # They read the structure of a column, which rows of others in the same part have shaped.
+    "SELECT distinctJSONPaths(properties) FROM events_track",
+    "SELECT distinctJSONPathsAndTypesIf(properties, 1) FROM events_track",
+    "SELECT distinctDynamicTypes(properties.price) FROM events_track",
     *(
         "INSERT INTO cdp.events_track SELECT * FROM events_track",
         "INSERT INTO events_track VALUES (1)",

@@ -50,7 +50,7 @@ QUERIES = [
     "SELECT properties.^product AS product FROM events_track ORDER BY timestamp, message_id",
     "SELECT context.page.path AS path, count() FROM events_page GROUP BY path ORDER BY path",
     "SELECT JSONAllPaths(properties) AS paths FROM events_track ORDER BY timestamp, message_id LIMIT 5",
-    "SELECT distinctJSONPaths(properties) FROM events_track",
+    "SELECT arraySort(groupUniqArrayArray(JSONAllPaths(properties))) FROM events_track",
     "SELECT t.user_id, t.timestamp, p.name FROM events_track AS t ASOF LEFT JOIN events_page AS p ON "
     "t.user_id = p.user_id AND t.timestamp >= p.timestamp ORDER BY t.user_id, t.timestamp, t.message_id",
     "SELECT t.user_id, count() FROM events_track AS t INNER JOIN events_identify AS i USING (user_id) "

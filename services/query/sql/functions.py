@@ -2,8 +2,9 @@
 
 Made from ClickHouse 26.9's `system.functions`: whole groups of functions that compute from their arguments alone. Left
 out is whatever reads or tells anything else (files, dictionaries, the network, settings, the server and its users),
-takes a table by name, waits, throws at will, or writes the result of another format. A new function of a newer engine
-is not allowed until it is added here."""
+takes a table by name, waits, throws at will, or writes the result of another format; and distinctJSONPaths and its kin,
+which read a column's structure and may so name paths that only rows of others in the same part have (JSONAllPaths goes
+by row). A new function of a newer engine is not allowed until it is added here."""
 
 from __future__ import annotations
 
@@ -250,8 +251,8 @@ _GROUPS: Final = {
         analysisOfVariance any anyHeavy anyLast anyLast_respect_nulls any_respect_nulls approx_top_k approx_top_sum
         argAndMax argAndMin argMax argMin avg avgWeighted boundingRatio categoricalInformationValue contingency corr
         corrMatrix corrStable count covarPop covarPopMatrix covarPopStable covarSamp covarSampMatrix covarSampStable
-        cramersV cramersVBiasCorrected cume_dist deltaSum deltaSumTimestamp denseRank distinctDynamicTypes
-        distinctJSONPaths distinctJSONPathsAndTypes entropy exponentialMovingAverage exponentialTimeDecayedAvg
+        cramersV cramersVBiasCorrected cume_dist deltaSum deltaSumTimestamp denseRank
+        entropy exponentialMovingAverage exponentialTimeDecayedAvg
         exponentialTimeDecayedCount exponentialTimeDecayedMax exponentialTimeDecayedSum gini groupArray
         groupArrayInsertAt groupArrayIntersect groupArrayLast groupArrayMovingAvg groupArrayMovingSum groupArraySample
         groupArraySorted groupBitAnd groupBitOr groupBitXor groupBitmap groupBitmapAnd groupBitmapOr groupBitmapXor
