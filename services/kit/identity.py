@@ -42,6 +42,9 @@ DICTIONARY: Final = "cdp.identity"
 NOBODY: Final = 0
 
 _RELOADS: Final = 3
+DEVICE_KEY: Final = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
+"""SQL of the key of a row's anonymous id, whoever the row belongs to."""
+
 _LETTERS: Final = {"user": b"u", "anonymous": b"a"}
 _USER, _ANONYMOUS = 1, 2
 """Kinds in the dictionary."""
@@ -54,6 +57,11 @@ class Blocked:
 
     workspace: UUID
     ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, workspace: UUID, ids: tuple[str, ...]) -> Blocked | None:
+        """Return what a workspace blocks, None where it blocks nothing of its own."""
+        return cls(workspace, ids) if ids else None
 
     @property
     def keys(self) -> list[int]:
@@ -90,9 +98,8 @@ def own_key(blocked: Blocked | None = None) -> str:
     if blocked is None or not blocked.keys:
         return "actor_key"
     keys = ", ".join(f"toUInt64({key})" for key in blocked.keys)
-    device = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
     known = f"anonymous_id NOT IN {_listed(blocked)}"
-    return f"if(actor_key IN ({keys}), if({known}, {device}, {NOBODY}), actor_key)"
+    return f"if(actor_key IN ({keys}), if({known}, {DEVICE_KEY}, {NOBODY}), actor_key)"
 
 
 def resolve(key: str) -> str:

@@ -113,7 +113,7 @@ def settle(
         pinned=settings.clock is not None or (request.as_of is not None and not timerange.is_relative(request.as_of)),
         week_start=week_start or settings.week_start,
         internal=settings.internal_users,
-        blocked=Blocked(workspace, settings.blocked_ids) if settings.blocked_ids else None,
+        blocked=Blocked.of(workspace, settings.blocked_ids),
         limits=settings.limits,
     )
 

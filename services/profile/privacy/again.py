@@ -62,7 +62,7 @@ async def noticed(resources: Resources, workspace: UUID, keys: Collection[int]) 
 
 async def _has_rows(resources: Resources, workspace: UUID, keys: Collection[int]) -> bool:
     settings = await resources.workspaces.get(workspace)
-    blocked = Blocked(workspace, settings.blocked_ids) if settings.blocked_ids else None
+    blocked = Blocked.of(workspace, settings.blocked_ids)
     result = await resources.clickhouse.query(
         events_sql.some(workspace, keys, blocked), query_id=uuid.uuid4().hex, timeout=_SECONDS
     )

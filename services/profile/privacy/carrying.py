@@ -24,7 +24,7 @@ from contracts.privacy import Forget, Forgotten, Store
 from services.kit import identity
 from services.kit.clickhouse import ClickHouseError
 from services.kit.identity import Blocked, actor_key_of
-from services.kit.lifecycle import end
+from services.kit.lifecycle import end, synchronize
 from services.kit.logs import log
 from services.profile.ids import Kind
 from services.profile.privacy import events_sql, store, streams
@@ -60,7 +60,7 @@ async def _named(resources: Resources, task: Task) -> Task:
 
 async def _blocked(resources: Resources, task: Task) -> Blocked | None:
     settings = await resources.workspaces.get(task.workspace)
-    return Blocked(task.workspace, settings.blocked_ids) if settings.blocked_ids else None
+    return Blocked.of(task.workspace, settings.blocked_ids)
 
 
 async def _from_clickhouse(resources: Resources, task: Task) -> None:
@@ -99,7 +99,7 @@ async def _from_cache(resources: Resources, task: Task) -> None:
     tags = ("workspace", "profiles", *(f"profile:{profile}" for profile in task.profiles))
     drop = CacheDrop(workspace_id=task.workspace, tags=tags)
     await resources.bus.connection.publish(subjects.CACHE_DROP, encode(drop))
-    await resources.bus.connection.flush()
+    await synchronize(resources.bus.connection)
 
 
 _STEPS: Final[Mapping[Store, Callable[[Resources, Task], Awaitable[None]]]] = MappingProxyType(

@@ -10,10 +10,8 @@ from uuid import UUID
 from contracts.common import TABLES, TableName
 from services.kit import sql
 from services.kit.event_schema import DATABASE, expected
-from services.kit.identity import Blocked, own_key
+from services.kit.identity import DEVICE_KEY, Blocked, own_key
 
-_DEVICE: Final = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
-"""The key of a row's anonymous id, whoever the row belongs to."""
 KEYED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "identity_links": ("anonymous_key", "user_key"),
@@ -80,7 +78,7 @@ def _belongs(keys: Collection[int], blocked: Blocked | None) -> str:
 
 
 def _named(keys: Collection[int]) -> str:
-    return f"(anonymous_id != '' AND {_DEVICE} IN {_list(keys)})"
+    return f"(anonymous_id != '' AND {DEVICE_KEY} IN {_list(keys)})"
 
 
 def _list(keys: Collection[int]) -> str:

@@ -8,9 +8,8 @@ from typing import Final
 from contracts.common import TABLES
 from services.kit import sql
 from services.kit.event_schema import DATABASE
-from services.kit.identity import is_known, resolve
+from services.kit.identity import DEVICE_KEY, is_known, resolve
 from services.profile.projection.blocks import Blocks
-from services.profile.projection.statements import ANONYMOUS_KEY
 
 _NO_SHARD: Final = "''"
 _BOTH: Final = f"{is_known('user_id')} AND {is_known('anonymous_id')}"
@@ -45,7 +44,7 @@ def links_that_are_missing(blocks: Sequence[Blocks], cluster: str) -> str:
     return (
         f"INSERT INTO {DATABASE}.identity_links "
         "(workspace_id, anonymous_key, user_key, anonymous_id, user_id, first_seen) "
-        f"WITH fresh AS (SELECT workspace_id, {ANONYMOUS_KEY} AS device, actor_key AS person, "
+        f"WITH fresh AS (SELECT workspace_id, {DEVICE_KEY} AS device, actor_key AS person, "
         "any(anonymous_id) AS anonymous, any(user_id) AS user, min(timestamp) AS at "
         f"FROM ({rows}) GROUP BY workspace_id, device, person), "
         "known AS (SELECT workspace_id, anonymous_key AS device, user_key AS person, min(first_seen) AS at "
@@ -62,7 +61,7 @@ def links_not_loaded(blocks: Sequence[Blocks], cluster: str) -> str:
     rows = _rows(blocks, cluster, "workspace_id, anonymous_id", _BOTH)
     return (
         f"SELECT anonymous_key, argMin(user_key, (first_seen, user_id)) AS first FROM {DATABASE}.identity_links "
-        f"WHERE (workspace_id, anonymous_key) IN (SELECT workspace_id, {ANONYMOUS_KEY} FROM ({rows})) "
+        f"WHERE (workspace_id, anonymous_key) IN (SELECT workspace_id, {DEVICE_KEY} FROM ({rows})) "
         f"AND user_key NOT IN {_BLOCKED} AND anonymous_key NOT IN {_BLOCKED} "
         f"GROUP BY anonymous_key HAVING {resolve('anonymous_key')} != {resolve('first')} LIMIT 1"
     )
@@ -74,7 +73,7 @@ def keys(blocks: Sequence[Blocks], cluster: str, *, after: int, limit: int) -> s
     An anonymous id beside a user is concerned, too: the row may have changed whose it is."""
     rows = _rows(blocks, cluster, "workspace_id, user_id, anonymous_id, actor_key", "actor_key != 0")
     return (
-        f"SELECT arrayJoin(if({_BOTH}, [actor_key, {ANONYMOUS_KEY}], [actor_key])) AS key, workspace_id "
+        f"SELECT arrayJoin(if({_BOTH}, [actor_key, {DEVICE_KEY}], [actor_key])) AS key, workspace_id "
         f"FROM ({rows}) WHERE key > {sql.integer(after)} GROUP BY key, workspace_id ORDER BY key LIMIT {limit}"
     )
 

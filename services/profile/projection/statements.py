@@ -12,10 +12,8 @@ from uuid import UUID
 
 from contracts.common import TABLES
 from services.kit import sql
-from services.kit.identity import DICTIONARY, is_known, resolve
+from services.kit.identity import DEVICE_KEY, DICTIONARY, is_known, resolve
 
-ANONYMOUS_KEY: Final = "reinterpretAsUInt64(substring(SHA1(concat(UUIDToNum(workspace_id), 'a', anonymous_id)), 1, 8))"
-"""The key of a row's anonymous id, whoever the row belongs to."""
 KEYS: Final = "wanted"
 """The external table of keys (`key UInt64`) that the statements about some people read."""
 _KNOWN_USER: Final = is_known("user_id")
@@ -39,16 +37,16 @@ class Scope:
         if not self.blocked:
             return "actor_key"
         blocked = _listed(self.blocked)
-        known = f"{_KNOWN_ANONYMOUS} AND {ANONYMOUS_KEY} NOT IN {blocked}"
-        return f"if(actor_key IN {blocked}, if({known}, {ANONYMOUS_KEY}, 0), actor_key)"
+        known = f"{_KNOWN_ANONYMOUS} AND {DEVICE_KEY} NOT IN {blocked}"
+        return f"if(actor_key IN {blocked}, if({known}, {DEVICE_KEY}, 0), actor_key)"
 
     @property
     def beside(self) -> str:
         """SQL of the key of the anonymous id that a user's row carries, too; else 0."""
         known = f"own = actor_key AND {_KNOWN_USER} AND {_KNOWN_ANONYMOUS}"
         if self.blocked:
-            known += f" AND {ANONYMOUS_KEY} NOT IN {_listed(self.blocked)}"
-        return f"if({known}, {ANONYMOUS_KEY}, 0)"
+            known += f" AND {DEVICE_KEY} NOT IN {_listed(self.blocked)}"
+        return f"if({known}, {DEVICE_KEY}, 0)"
 
     @property
     def condition(self) -> str:

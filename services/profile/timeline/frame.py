@@ -79,7 +79,7 @@ async def settle(resources: Resources, asked: Asked, context: RequestContext, pa
         as_of=found.as_of,
         start=found.start,
         end=found.end,
-        blocked=Blocked(context.workspace, settings.blocked_ids) if settings.blocked_ids else None,
+        blocked=Blocked.of(context.workspace, settings.blocked_ids),
         limits=settings.limits,
     )
 

@@ -74,7 +74,7 @@ async def checked(
     as_of = context.now or workspace.clock or datetime.now(UTC)
     if request.as_of is not None:
         as_of = timerange.resolve_moment(request.as_of, as_of=as_of, timezone=timezone, pointer="/as_of")
-    blocked = Blocked(context.workspace, workspace.blocked_ids) if workspace.blocked_ids else None
+    blocked = Blocked.of(context.workspace, workspace.blocked_ids)
     written = await asyncio.to_thread(prepare, request.query, context.workspace, blocked, request.parameters, as_of)
     now = asyncio.get_running_loop().time()
     seconds = context.deadline - now
