@@ -13,7 +13,7 @@ import pytest
 from contracts.operations import OPERATIONS
 from tests.api import Api
 
-_EXAMPLES = os.environ.get("CDP_FUZZ_EXAMPLES", "8")
+_EXAMPLES = os.environ.get("CDP_FUZZ_EXAMPLES", "4")
 """Random requests of each operation."""
 _CONFIG = Path(__file__).with_name("schemathesis.toml")
 

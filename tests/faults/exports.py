@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from uuid import UUID, uuid4
@@ -44,6 +45,9 @@ async def fill(clickhouse: ClickHouse, workspace: UUID, rows: int) -> None:
         await clickhouse.execute(statement, settings=WRITING, timeout=120)
 
 
+_QUIET_SECONDS = 3.0
+
+
 class Engine:
     """Looks at what the engine runs."""
 
@@ -71,3 +75,16 @@ class Engine:
             waited = time.monotonic() - begun
             assert waited < within, f"the query {'did not start' if running else 'still runs'} after {waited:.1f} s"
         return time.monotonic() - begun
+
+    async def settled(self, workspace: UUID, *, within: float) -> None:
+        """Wait until nothing has run for a workspace for three seconds: profiles are made of what was written.
+
+        Raises:
+            AssertionError: it took longer than `within`.
+        """
+        begun = quiet = time.monotonic()
+        while time.monotonic() - quiet < _QUIET_SECONDS:
+            if await self.queries(workspace):
+                quiet = time.monotonic()
+            assert time.monotonic() - begun < within, "the profiles of what was written are still being made"
+            await asyncio.sleep(0.05)

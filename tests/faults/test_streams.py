@@ -15,7 +15,7 @@ import pytest
 
 from tests.api import Api
 from tests.faults.exports import ROWS, Engine, fill
-from tests.faults.memory import MB, watching
+from tests.faults.memory import MB, Peaks, watching
 from tests.fleet import Fleet
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
@@ -40,6 +40,7 @@ async def large(supervised: Fleet, engine: Engine) -> AsyncIterator[Api]:
     begun = time.monotonic()
     await fill(engine.handle, workspace, ROWS)
     print(f"{ROWS} rows written in {time.monotonic() - begun:.1f} s")
+    await engine.settled(workspace, within=120.0)
     connector = aiohttp.TCPConnector(socket_factory=_small_socket)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as http:
         yield Api(supervised.settings, f"http://127.0.0.1:{supervised.settings.api_port}", workspace, http)
@@ -88,20 +89,27 @@ async def test_a_large_stream_arrives_whole_in_bounded_memory(supervised: Fleet,
         assert peak <= (_ENGINE_MB if name == "clickhouse" else _OURS_MB) * MB, f"{name}: {peaks}"
 
 
+def _grown(peaks: Peaks) -> dict[str, int]:
+    """Return what has grown by more than its buffers vary, in bytes."""
+    return {name: by for name, by in peaks.growth().items() if by >= (50 if name == "clickhouse" else 5) * MB}
+
+
 async def test_a_slow_reader_makes_nothing_grow_and_has_it_all_in_the_end(supervised: Fleet, large: Api) -> None:
     async with opened(large, {"table": "track", "order": "unordered"}) as answer:
         first = await answer.content.readany()
         answer.connection.transport.pause_reading()
         await asyncio.sleep(2.0)  # what there is room for has been filled
-        with watching(processes(supervised)) as peaks:
-            await asyncio.sleep(4.0)
+        for _ in range(5):  # a merge or a vacuum in between grows for a while; what is kept for a reader grows always
+            with watching(processes(supervised)) as peaks:
+                await asyncio.sleep(3.0)
+            if not (grown := _grown(peaks)):
+                break
         answer.connection.transport.resume_reading()
         lines = first.count(b"\n")
         async for chunk in answer.content.iter_any():
             lines += chunk.count(b"\n")
     print(f"slow reader: {peaks}")
-    assert all(grown < 5 * MB for name, grown in peaks.growth().items() if name != "clickhouse"), peaks.growth()
-    assert peaks.growth()["clickhouse"] < 50 * MB
+    assert not grown, grown
     assert lines == ROWS, "it had waited"
 
 

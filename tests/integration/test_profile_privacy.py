@@ -20,7 +20,7 @@ from tests.platform import Platform
 from tests.traces import places
 
 _T0 = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 
 
 def _row(table: str, number: int, **more: Any) -> dict[str, Any]:
