@@ -8,6 +8,7 @@ import logging
 import signal
 
 from . import users
+from .background import yield_to_queries
 from .dictionaries import keep_fresh
 from .engine import Engine
 from .http import HttpServer
@@ -36,7 +37,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     sessions = HttpSessions()
     tcp = TcpServer(engine, registry, known)
     http = HttpServer(engine, registry, known, sessions)
-    background = [asyncio.create_task(keep_fresh(engine)), asyncio.create_task(sessions.expire())]
+    background = [asyncio.create_task(each) for each in (keep_fresh(engine), sessions.expire(), yield_to_queries())]
     try:
         await tcp.start(arguments.host, arguments.tcp_port)
         await http.start(arguments.host, arguments.http_port)
