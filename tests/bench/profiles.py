@@ -112,8 +112,10 @@ async def backfill(resources: Resources, rows: int) -> dict[str, Any]:
 
 async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) -> dict[str, float]:
     """Measure how soon after an insert a profile shows it, while events keep arriving."""
-    people = max(rows // EVENTS_A_PERSON, 1)
+    people = max(rows // EVENTS_A_PERSON, 2)
     rng, lags, waiting = random.Random(hint), [], []
+    # Nobody else writes to those who are watched: a later event would hide the mark.
+    watched = rng.sample(range(0, people, 2), min(people // 2, round(seconds / 0.3) + 1))
 
     async def seen(user: str, mark: str, since: float) -> None:
         while True:
@@ -127,14 +129,14 @@ async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) ->
     end = time.perf_counter() + seconds
     async with aiohttp.ClientSession() as http, Projector(resources).running():
         await asyncio.sleep(3)
-        while time.perf_counter() < end:
+        while time.perf_counter() < end and watched:
             mark, now = f"{rng.random()}", round(time.time() * 1000)
-            user = f"user-{rng.randrange(people)}"
+            user = f"user-{watched.pop()}"
             events = [
                 {
                     "table": "identify",
                     "message_id": f"{mark}-{number}",
-                    "user_id": user if number == 0 else f"user-{rng.randrange(people)}",
+                    "user_id": user if number == 0 else f"user-{rng.randrange(1, people, 2)}",
                     "anonymous_id": f"new-{mark}" if number == 0 else "",
                     "timestamp": now,
                     "received_at": now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Collection, Iterable
 from itertools import starmap
@@ -70,8 +71,9 @@ async def rows(
     Raises:
         As `ClickHouse.query`.
     """
-    seen = await _query(clickhouse, statements.seen(scope), keys)
-    identifies = await _query(clickhouse, statements.identifies(scope), keys)
+    seen, identifies = await asyncio.gather(
+        _query(clickhouse, statements.seen(scope), keys), _query(clickhouse, statements.identifies(scope), keys)
+    )
     suppressed = {unsigned(row[0]) for row in await connection.fetch(_SUPPRESSED, scope.workspace)}
     return Rows(starmap(Seen, seen.rows()), starmap(Identify, identifies.rows()), suppressed)
 

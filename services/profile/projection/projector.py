@@ -78,10 +78,13 @@ class Projector:
         await follower.start(connection)
         while True:
             self._hint.clear()
-            if await follower.step():
+            found = await follower.step()
+            if found:
                 # On the connection that holds the lock: who lost it keeps nothing.
                 await follower.save(connection)
             await asyncio.sleep(_PAUSE_SECONDS)
+            if found:  # where rows came, more may have come meanwhile
+                continue
             try:
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._hint.wait()
