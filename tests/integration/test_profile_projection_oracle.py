@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from random import Random
@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from services.kit import sql
 from services.kit.identity import actor_key_of
-from services.kit.settings import Settings
 from services.profile.ids import Kind, signed, unsigned
 from services.profile.projection import project
 from services.profile.projection.blocks import look
@@ -28,6 +27,7 @@ from services.profile.projection.follower import Follower
 from services.profile.projection.rebuild import rebuild
 from services.profile.resources import Resources
 from tests.api import insert
+from tests.infra import EmbeddedServers, embedded_servers
 from tests.oracle.identity import Person
 from tests.oracle.profiles import Profile, profile_id
 from tests.people import connected
@@ -38,8 +38,16 @@ _MERGES = ("workspace_id", "loser_key", "winner_key", "winner_kind", "winner_id"
 
 
 @pytest.fixture(scope="module")
-async def resources(infra: Settings) -> AsyncIterator[Resources]:
-    async with connected(infra) as found:
+def servers() -> Iterator[EmbeddedServers]:
+    """Servers of their own: a profile service that is at work elsewhere would carry out the deletions written here, and
+    take away rows of which the definition knows."""
+    with embedded_servers() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def resources(servers: EmbeddedServers) -> AsyncIterator[Resources]:
+    async with connected(servers.settings) as found:
         yield found
 
 

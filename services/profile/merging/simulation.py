@@ -129,7 +129,7 @@ async def _profile(resources: Resources, person: people.Person) -> Profile:
 
 async def _events(resources: Resources, scope: Scope, keys: Collection[int]) -> int:
     counts = " UNION ALL ".join(
-        f"SELECT count() AS n FROM cdp.events_{table} FINAL WHERE {scope.condition}" for table in TABLES
+        f"SELECT count() AS n FROM cdp.events_{table} FINAL {scope.clauses}" for table in TABLES
     )
     result = await resources.clickhouse.query(
         f"SELECT sum(n) FROM ({counts})",

@@ -19,7 +19,12 @@ from services.profile.projection.statements import Scope
 
 SECONDS: Final = 60.0
 """For a statement: one may look at every row of a workspace."""
-_SETTINGS: Final = {"do_not_merge_across_partitions_select_final": 1, "max_bytes_before_external_sort": 268_435_456}
+_SETTINGS: Final = {
+    "do_not_merge_across_partitions_select_final": 1,
+    "max_bytes_before_external_sort": 268_435_456,
+    # What it remembers of a condition is of no use: the keys asked for are always others.
+    "use_query_condition_cache": 0,
+}
 _KINDS: Final[dict[int, Kind]] = {1: "user", 2: "anonymous"}
 _SUPPRESSED: Final = "SELECT actor_key FROM profile.suppressions WHERE workspace_id = $1"
 
