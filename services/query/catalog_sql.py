@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.events import CatalogNames, CatalogValues
 from services.kit import sql
 from services.kit.event_rows import NAME_COLUMN
-from services.kit.predicates import check_field, compile_field
+from services.kit.predicates import check_field, compile_field, join
 from services.query.events_sql import keys_of
 from services.query.frame import Frame
 
@@ -44,7 +44,8 @@ def values_sql(request: CatalogValues, frame: Frame) -> str:
         keys = keys_of(request.names, table, frame)
         text = compile_field(request.field, scope, pointer="/field").texts
         selects.append(
-            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM events_{table} FINAL PREWHERE {' AND '.join(keys)}"
+            f"SELECT arrayJoin(arrayDistinct({text})) AS value FROM events_{table} FINAL{join(scope)} "
+            f"PREWHERE {' AND '.join(keys)}"
         )
     begins = "1"
     if request.prefix and request.ignore_case:

@@ -13,7 +13,7 @@ from contracts.events import EventsRequest
 from services.kit import identity, sql
 from services.kit.cursor import RowKey
 from services.kit.event_rows import NAME_COLUMN, check_names, default_columns, json_object, maybe_wide
-from services.kit.predicates import check_field, check_predicate, compile_predicate, render_column
+from services.kit.predicates import check_field, check_predicate, compile_predicate, join, render_column
 from services.query.frame import Frame
 
 Span = tuple[datetime, datetime]
@@ -139,7 +139,8 @@ class Rows:
         if request.where is not None:
             rest.append(compile_predicate(request.where, frame.scope(table)))
         where = f" WHERE {' AND '.join(rest)}" if rest else ""
-        return f"FROM events_{table}{' FINAL' if final else ''} PREWHERE {' AND '.join(keys)}{where}"
+        joined = join(frame.scope(table))
+        return f"FROM events_{table}{' FINAL' if final else ''}{joined} PREWHERE {' AND '.join(keys)}{where}"
 
     def reach_sql(self, *, after: RowKey | None, rows: int) -> str:
         """Return a statement that tells how far the first rows reach, from their timestamps alone: for each table that

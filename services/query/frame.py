@@ -14,7 +14,7 @@ from contracts.workspace import Limits, WorkspaceSettings
 from services.kit import timerange, times
 from services.kit.cost import NO_LIMITS
 from services.kit.identity import Blocked
-from services.kit.predicates import Scope
+from services.kit.predicates import Scope, traits_named
 
 
 class Ranged(Protocol):
@@ -66,6 +66,8 @@ class Frame:
     """Events of the workspace's internal users, whom analyses leave out."""
     blocked: Blocked | None = None
     limits: Limits = NO_LIMITS
+    traits: tuple[str, ...] = ()
+    """Of profiles, that the request asks of."""
 
     @property
     def history_end(self) -> datetime:
@@ -74,7 +76,14 @@ class Frame:
 
     def scope(self, table: TableName) -> Scope:
         """Return where expressions over one table stand."""
-        return Scope(tables=(table,), as_of=self.as_of, timezone=self.timezone, blocked=self.blocked)
+        return Scope(
+            workspace=self.workspace,
+            tables=(table,),
+            as_of=self.as_of,
+            timezone=self.timezone,
+            blocked=self.blocked,
+            traits=self.traits,
+        )
 
 
 def settle(
@@ -115,6 +124,7 @@ def settle(
         internal=settings.internal_users,
         blocked=Blocked.of(workspace, settings.blocked_ids),
         limits=settings.limits,
+        traits=traits_named(request, settings.internal_users),
     )
 
 
@@ -143,7 +153,7 @@ def cache_policy(
         or timerange.is_relative(request.to)
         or (request.from_ is not None and timerange.is_relative(request.from_))
     )
-    closed = not moves and end <= now
+    closed = not moves and end <= now and not frame.traits  # a profile's traits may change at any time
     return CachePolicy(
         ttl=closed_ttl if closed else ttl,
         ttl_after_events=ttl if closed and resolved else None,

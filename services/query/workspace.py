@@ -22,7 +22,7 @@ async def workspace_put(resources: Resources, request: WorkspaceSettings, contex
         InvalidRequest: something in them cannot be; names the field.
         Unavailable: one of the stores; asking again completes what was left half done.
     """
-    workspaces.check(request)
+    workspaces.check(context.workspace, request)
     await resources.schema.passed()
     cluster = resources.settings.clickhouse_cluster
     await blocked.put(resources.clickhouse, context.workspace, request.blocked_ids, cluster=cluster)

@@ -12,7 +12,7 @@ from contracts.predicates import Predicate
 from contracts.workspace import Limits, WorkspaceSettings
 from services.kit import timerange
 from services.kit.postgres import Postgres
-from services.kit.predicates import Scope, check_predicate, compile_predicate
+from services.kit.predicates import Scope, check_predicate, compile_predicate, traits_named
 
 _SELECT = """
 SELECT name, timezone, week_start, clock, blocked_ids, internal_users, limits
@@ -46,7 +46,7 @@ async def get(postgres: Postgres, workspace: UUID) -> WorkspaceSettings:
     )
 
 
-def check(settings: WorkspaceSettings) -> None:
+def check(workspace: UUID, settings: WorkspaceSettings) -> None:
     """Refuse settings that cannot be.
 
     Raises:
@@ -66,7 +66,13 @@ def check(settings: WorkspaceSettings) -> None:
     if settings.internal_users is not None:
         check_predicate(settings.internal_users, TABLES, "/internal_users")
         # Patterns, times and durations are refused by the compiler alone.
-        scope = Scope(tables=TABLES, as_of=settings.clock or datetime.now(UTC), timezone=settings.timezone)
+        scope = Scope(
+            workspace=workspace,
+            tables=TABLES,
+            as_of=settings.clock or datetime.now(UTC),
+            timezone=settings.timezone,
+            traits=traits_named(settings.internal_users),
+        )
         compile_predicate(settings.internal_users, scope, "/internal_users")
 
 

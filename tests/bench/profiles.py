@@ -28,6 +28,7 @@ from contracts import subjects
 from services.kit import sql
 from services.kit.identity import reload_identity
 from services.kit.settings import Settings
+from services.profile.ids import profile_id
 from services.profile.projection.follower import Follower
 from services.profile.projection.projector import Projector
 from services.profile.projection.rebuild import rebuild
@@ -119,8 +120,8 @@ async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) ->
 
     async def seen(user: str, mark: str, since: float) -> None:
         while True:
-            statement = "SELECT traits ->> 'mark' FROM profiles WHERE workspace_id = $1 AND user_id = $2"
-            row = await resources.postgres.fetchrow(statement, WORKSPACE, user)
+            statement = "SELECT traits ->> 'mark' FROM profiles WHERE id = $1"
+            row = await resources.postgres.fetchrow(statement, profile_id(WORKSPACE, "user", user))
             if row is not None and row[0] == mark:
                 lags.append(time.perf_counter() - since)
                 return
@@ -130,7 +131,7 @@ async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) ->
     async with aiohttp.ClientSession() as http, Projector(resources).running():
         await asyncio.sleep(3)
         while time.perf_counter() < end and watched:
-            mark, now = f"{rng.random()}", round(time.time() * 1000)
+            mark, now = f"{hint} {rng.random()}", round(time.time() * 1000)
             user = f"user-{watched.pop()}"
             events = [
                 {

@@ -83,7 +83,7 @@ async def store(infra: Settings) -> AsyncIterator[Store]:
 
 
 def scope(table: TableName) -> Scope:
-    return Scope(tables=(table,), as_of=AS_OF, timezone=ZONE)
+    return Scope(workspace=UUID(int=0), tables=(table,), as_of=AS_OF, timezone=ZONE)
 
 
 async def assert_agreement(store: Store, events: Sequence[dict[str, Any]], trees: Sequence[Tree]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,9 +22,10 @@ from services.kit import sql
 from services.kit.identity import actor_key_of
 from services.kit.lifecycle import close_quietly
 from services.kit.settings import Settings
-from services.profile.projection import project, traits
+from services.profile.projection import project, second, traits
 from services.profile.projection.blocks import look
 from services.profile.projection.follower import Follower
+from services.profile.projection.rebuild import rebuild
 from services.profile.resources import Resources
 from tests.api import Api, insert
 from tests.oracle.profiles import profile_id
@@ -167,6 +169,51 @@ async def test_rows_removed_behind_its_back_are_gone_from_profiles_after_a_rebui
     assert list(found) == ["ada"]
     assert found["ada"]["traits"] == {}
     assert await project(resources, workspace, keys) == ()
+
+
+async def lose(resources: Resources, workspace: UUID, message: str) -> None:
+    """Take an event from `events_by_actor`, as if its view had failed."""
+    mine = f"workspace_id = {sql.uuid(workspace)} AND message_id = {sql.string(message)}"
+    await resources.clickhouse.execute(f"DELETE FROM cdp.events_by_actor WHERE {mine}")
+
+
+async def held(resources: Resources, workspace: UUID) -> list[tuple[bytes, int]]:
+    """The messages in both tables of track events, each with how many of the two have it."""
+    mine = f"workspace_id = {sql.uuid(workspace)}"
+    result = await resources.clickhouse.query(
+        f"SELECT message_id, count() FROM (SELECT message_id FROM cdp.events_track FINAL WHERE {mine} "
+        f"UNION ALL SELECT message_id FROM cdp.events_by_actor FINAL WHERE {mine} AND source = 'track') "
+        "GROUP BY message_id ORDER BY message_id",
+        query_id=uuid4().hex,
+        timeout=10,
+    )
+    return list(result.rows())
+
+
+async def test_events_that_a_view_did_not_bring_are_inserted_again(
+    resources: Resources, workspace: UUID, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second, "_PATIENCE_SECONDS", 0.2)
+    rows = [event(1, user_id="ada"), event(2, user_id="ada", event="late"), event(3, user_id="bob")]
+    async with aiohttp.ClientSession() as http:
+        await insert(resources.settings, http, {workspace: rows})
+    await lose(resources, workspace, "m2")
+    await follower.step()
+    found = await kept(resources, workspace)
+    assert found["ada"]["last_seen_at"] == datetime.fromtimestamp(rows[1]["timestamp"] / 1000, UTC)
+    assert await held(resources, workspace) == [(b"m1", 2), (b"m2", 2), (b"m3", 2)]
+    assert await project(resources, workspace, [actor_key_of(workspace, "user", "ada")]) == ()
+
+
+async def test_a_rebuild_brings_what_a_view_did_not(resources: Resources, workspace: UUID) -> None:
+    rows = [event(1, user_id="ada"), event(2, user_id="ada", event="late"), event(3, user_id="bob")]
+    async with aiohttp.ClientSession() as http:
+        await insert(resources.settings, http, {workspace: rows})
+    await lose(resources, workspace, "m2")
+    await lose(resources, workspace, "m3")
+    assert await rebuild(resources, workspace) == 2
+    assert await held(resources, workspace) == [(b"m1", 2), (b"m2", 2), (b"m3", 2)]
+    assert sorted(await kept(resources, workspace)) == ["ada", "bob"]
 
 
 async def test_nothing_is_projected_where_ingestion_owns_the_profiles(infra: Settings, workspace: UUID) -> None:

@@ -68,7 +68,9 @@ async def clickhouse(infra: Settings) -> AsyncIterator[ClickHouse]:
 
 
 async def in_events(clickhouse: ClickHouse, workspace: UUID, tree: Tree) -> set[int]:
-    where = compile_predicate(msgspec.convert(tree, Predicate), Scope(tables=("identify",), as_of=AS_OF, timezone=ZONE))
+    where = compile_predicate(
+        msgspec.convert(tree, Predicate), Scope(workspace=UUID(int=0), tables=("identify",), as_of=AS_OF, timezone=ZONE)
+    )
     result = await clickhouse.query(
         f"SELECT toUInt32(message_id) FROM cdp.events_identify WHERE workspace_id = {sql.uuid(workspace)} AND {where}",
         settings=SETTINGS,

@@ -276,7 +276,9 @@ def is_odd(names: list[str]) -> bool:
 
 
 def of_row(event: dict[str, Any], field: str) -> list[Any]:
-    """Return the values of a field of a row."""
+    """Return the values of a field of a row. Its `profile`: the Flat traits of whoever it belongs to."""
+    if field.startswith("profile.traits."):
+        return reach(event["profile"], field.removeprefix("profile.traits."), in_text=True)
     column, dot, path = field.partition(".")
     if event["table"] not in TABLES_OF.get(column, TABLES):
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from contracts.errors import InvalidRequest
 from contracts.predicates import Predicate
 from services.kit.predicates import Scope, check_field, check_predicate, compile_predicate, render_column
 
-SCOPE = Scope(tables=("track",), as_of=datetime(2026, 3, 31, 12, tzinfo=UTC))
+SCOPE = Scope(workspace=UUID(int=0), tables=("track",), as_of=datetime(2026, 3, 31, 12, tzinfo=UTC))
 
 
 def compiled(**tree: Any) -> str:
@@ -62,7 +63,7 @@ def test_simple_predicates_compile_to_what_an_index_can_use(tree: dict[str, Any]
         ({"op": "eq", "field": "workspace_id", "value": 1}, "/where/field"),
         ({"op": "exists", "field": "segment"}, "/where/field"),
         ({"op": "exists", "field": "computed.ltv"}, "/where/field"),
-        ({"op": "exists", "field": "profile.traits.plan"}, "/where/field"),
+        ({"op": "exists", "field": "profile.plan"}, "/where/field"),
         ({"op": "gt", "field": "properties.a", "value": "five"}, "/where/value"),
         ({"op": "gt", "field": "properties.a", "value": ".5"}, "/where/value"),
         ({"op": "between", "field": "properties.a", "value": [1, "x"]}, "/where/value/1"),

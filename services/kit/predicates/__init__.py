@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 from services.kit.predicates.checks import check_predicate
-from services.kit.predicates.columns import COLUMNS, Scope
+from services.kit.predicates.columns import COLUMNS, PROFILE, Scope
 from services.kit.predicates.compiler import compile_predicate
 from services.kit.predicates.fields import check_field
 from services.kit.predicates.output import Field, Rendered, compile_field, render_column
+from services.kit.predicates.profile import join, traits_named
 
 SETTINGS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -27,6 +28,7 @@ that `check_predicate` lets through."""
 
 __all__ = [
     "COLUMNS",
+    "PROFILE",
     "SETTINGS",
     "Field",
     "Rendered",
@@ -35,5 +37,7 @@ __all__ = [
     "check_predicate",
     "compile_field",
     "compile_predicate",
+    "join",
     "render_column",
+    "traits_named",
 ]

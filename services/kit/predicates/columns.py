@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
+from uuid import UUID
 
 from contracts.common import TABLES, TableName
 from services.kit.identity import Blocked
 
 Kind: TypeAlias = Literal["text", "time", "object", "table"]
+
+
+PROFILE: Final = "profile.traits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
         "properties": Column("object", ("track", "page")),
         "traits": Column("object", ("identify", "group")),
         "context": Column("object"),
+        PROFILE: Column("object"),  # no column: services/kit/predicates/profile.py
     }
 )
 
@@ -43,9 +48,12 @@ COLUMNS: Final[Mapping[str, Column]] = MappingProxyType(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """Where an expression stands: the table it reads (several: a union that has all their columns and `table`), the
-    request's clock (aware) and IANA time zone; `blocked`: what the workspace counts as no id."""
+    request's clock (aware) and IANA time zone; `blocked`: what the workspace counts as no id; `traits`: those of
+    profiles that are joined (`services.kit.predicates.profile.join`)."""
 
+    workspace: UUID
     tables: tuple[TableName, ...]
     as_of: datetime
     timezone: str = "UTC"
     blocked: Blocked | None = None
+    traits: tuple[str, ...] = ()

@@ -9,9 +9,9 @@ from datetime import datetime
 from contracts import predicates as tree
 from contracts.errors import InvalidRequest
 from services.kit import sql, timerange
-from services.kit.predicates import operations, values
+from services.kit.predicates import operations, profile, values
 from services.kit.predicates.checks import check_limits, check_pattern
-from services.kit.predicates.columns import COLUMNS, Scope
+from services.kit.predicates.columns import COLUMNS, PROFILE, Scope
 from services.kit.predicates.fields import Path, Reference, parse_field, parse_path
 from services.kit.predicates.numbers import comparable
 from services.kit.predicates.operations import Comparison
@@ -145,13 +145,12 @@ def locate(place: Place, field: str, pointer: str) -> Value | str:
         InvalidRequest: at `pointer`: no such field.
     """
     if place.element is not None:
-        path = parse_path(field)
-        if not path.steps:
-            return values.in_text(values.inner_value(place.element, path.names))
-        return _values(_enter(place.element, path), path)
+        return _in_text(place.element, parse_path(field))
     reference = parse_field(field, pointer)
     if not _has(place.scope, reference):
         return values.ABSENT
+    if reference.column == PROFILE and reference.path is not None:
+        return _in_text(profile.value_of(reference.path, place.scope), profile.inside(reference.path))
     if reference.path is None:
         return _column(reference.column, place.scope)
     if not reference.path.steps:
@@ -166,16 +165,27 @@ def elements(place: Place, field: str, pointer: str) -> str:
         InvalidRequest: at `pointer`: no such field.
     """
     if place.element is not None:
-        path = parse_path(field)
-        if not path.steps:
-            return values.inner_elements(place.element, path.names)
-        return _flattened(_enter(place.element, path), path.names)
+        return _elements_in_text(place.element, parse_path(field))
     reference = parse_field(field, pointer)
     if not _has(place.scope, reference) or reference.path is None:
         return "emptyArrayString()"
+    if reference.column == PROFILE:
+        return _elements_in_text(profile.value_of(reference.path, place.scope), profile.inside(reference.path))
     if not reference.path.steps:
         return values.array_elements(reference.column, reference.path.names)
     return _flattened(_enter_column(reference.column, reference.path), reference.path.names)
+
+
+def _in_text(raw: str, path: Path) -> Value | str:
+    if not path.steps:
+        return values.in_text(values.inner_value(raw, path.names))
+    return _values(_enter(raw, path), path)
+
+
+def _elements_in_text(raw: str, path: Path) -> str:
+    if not path.steps:
+        return values.inner_elements(raw, path.names)
+    return _flattened(_enter(raw, path), path.names)
 
 
 def _has(scope: Scope, reference: Reference) -> bool:

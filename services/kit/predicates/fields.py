@@ -9,10 +9,10 @@ from typing import Final
 
 from contracts.common import TableName
 from contracts.errors import InvalidRequest
-from services.kit.predicates.columns import COLUMNS
+from services.kit.predicates.columns import COLUMNS, PROFILE
 
 _MARKERS: Final = re.compile(r"(?P<name>.*?)(?P<escaped>\\\[\])?(?P<arrays>(?:\[\])*)", re.DOTALL)
-_LATER: Final = ("profile.", "computed.", "segment.")
+_LATER: Final = ("computed.", "segment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,14 @@ def parse_field(field: str, pointer: str) -> Reference:
     """
     if field == "segment" or field.startswith(_LATER):
         raise InvalidRequest.at(pointer, f"{field!r} belongs to a service that is not part of this installation yet")
+    if field.startswith(f"{PROFILE}."):
+        return Reference(PROFILE, parse_path(field.removeprefix(f"{PROFILE}.")))
     root, dot, path = field.partition(".")
     column = COLUMNS.get(root)
     if column is None or (dot and column.kind != "object"):
         raise InvalidRequest.at(
-            pointer, f"there is no field {field!r}: name a column, properties.…, traits.… or context.…"
+            pointer,
+            f"there is no field {field!r}: name a column, properties.…, traits.…, context.… or profile.traits.…",
         )
     return Reference(root, parse_path(path) if dot else None)
 

@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 
 from contracts.base import encode
-from contracts.common import TABLES
 from contracts.errors import NotFound
 from contracts.profile_merges import MergeEffects, MergeWarning, ProfileMerged, TraitChange
 from contracts.profiles import Profile, TraitOrigin
@@ -128,11 +127,8 @@ async def _profile(resources: Resources, person: people.Person) -> Profile:
 
 
 async def _events(resources: Resources, scope: Scope, keys: Collection[int]) -> int:
-    counts = " UNION ALL ".join(
-        f"SELECT count() AS n FROM cdp.events_{table} FINAL {scope.clauses}" for table in TABLES
-    )
     result = await resources.clickhouse.query(
-        f"SELECT sum(n) FROM ({counts})",
+        f"SELECT count() FROM {statements.EVENTS} FINAL {scope.clauses(statements.EVENTS)}",
         settings=_SETTINGS,
         query_id=uuid.uuid4().hex,
         timeout=_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.kit.lifecycle import end
 from services.kit.logs import log
 from services.profile.projection import blocking, reading, traits
 from services.profile.projection.blocking import Blocked
@@ -22,6 +24,8 @@ from services.profile.resources import Resources
 Before = Callable[[Resources, UUID, Collection[int]], Awaitable[None]]
 _AT_ONCE: Final = 4_000
 """Keys projected in one transaction."""
+_ANALYZE: Final = "ANALYZE profiles, profile.identities, profile.trait_origins"
+_ANALYZE_SECONDS: Final = 300.0
 
 
 class Follower:
@@ -50,6 +54,8 @@ class Follower:
         workspaces, people = await self.reader.workspaces(), 0
         for workspace in workspaces:
             people += await rebuild(self._resources, workspace, publish=False)
+        # PostgreSQL would plan for empty tables until it looks by itself.
+        await connection.execute(_ANALYZE, timeout=_ANALYZE_SECONDS)
         await self.save(connection)
         seconds = round(time.monotonic() - started, 1)
         log(logging.INFO, "profiles made of all events", workspaces=len(workspaces), profiles=people, seconds=seconds)
@@ -65,9 +71,13 @@ class Follower:
         blocks, read = look(self.read, await self.reader.parts(), now=time.monotonic(), patience=self._patience)
         if blocks:
             started = time.monotonic()
-            await self.reader.follow_links(blocks)
-            async for by_workspace in self.reader.keys(blocks):
-                await self._project(by_workspace)
+            links = asyncio.create_task(self.reader.follow_links(blocks))
+            try:
+                async for by_workspace in self.reader.keys(blocks):
+                    await links
+                    await self._project(by_workspace)
+            finally:
+                await end([links])
             self._resources.metrics.observe("cdp_profile_step_seconds", time.monotonic() - started)
         changed = (read, blocked) != (self.read, self.blocked)
         self.read, self.blocked = read, blocked

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from contracts.common import TABLES
+from contracts.common import TABLES, TableName
 from services.kit import sql
 from services.kit.event_schema import DATABASE
 from services.kit.identity import DEVICE_KEY, is_known, resolve
+from services.profile.projection import second_sql
 from services.profile.projection.blocks import Blocks
 
 _NO_SHARD: Final = "''"
@@ -68,14 +69,24 @@ def links_not_loaded(blocks: Sequence[Blocks], cluster: str) -> str:
 
 
 def keys(blocks: Sequence[Blocks], cluster: str, *, after: int, limit: int) -> str:
-    """Return a statement for the keys of the ids on new rows, in their order and behind one: (key, workspace_id).
+    """Return a statement for the keys of the ids on new rows, in their order and behind one, and when these rows
+    happened: (key, workspace_id, first and last time in milliseconds).
 
     An anonymous id beside a user is concerned, too: the row may have changed whose it is."""
-    rows = _rows(blocks, cluster, "workspace_id, user_id, anonymous_id, actor_key", "actor_key != 0")
+    rows = _rows(blocks, cluster, "workspace_id, user_id, anonymous_id, actor_key, timestamp", "actor_key != 0")
     return (
-        f"SELECT arrayJoin(if({_BOTH}, [actor_key, {DEVICE_KEY}], [actor_key])) AS key, workspace_id "
+        f"SELECT arrayJoin(if({_BOTH}, [actor_key, {DEVICE_KEY}], [actor_key])) AS key, workspace_id, "
+        "toUnixTimestamp64Milli(min(timestamp)), toUnixTimestamp64Milli(max(timestamp)) "
         f"FROM ({rows}) WHERE key > {sql.integer(after)} GROUP BY key, workspace_id ORDER BY key LIMIT {limit}"
     )
+
+
+def rows(blocks: Sequence[Blocks], cluster: str, keys: tuple[int, int], seen: tuple[int, int]) -> list[second_sql.Rows]:
+    """Return the new rows whose own keys are in a range (first, last), and the time they were `seen` in, by table."""
+    return [
+        second_sql.fresh(_table(name), _source(name, cluster), _any(found), keys, seen)
+        for name, found in _by_table(blocks).items()
+    ]
 
 
 def blocked() -> str:
@@ -95,13 +106,21 @@ def linked(keys: Sequence[int]) -> str:
 
 
 def _rows(blocks: Sequence[Blocks], cluster: str, columns: str, condition: str) -> str:
+    return " UNION ALL ".join(
+        f"SELECT {columns} FROM {_source(name, cluster)} WHERE {_any(found)} AND {condition}"
+        for name, found in _by_table(blocks).items()
+    )
+
+
+def _by_table(blocks: Sequence[Blocks]) -> dict[str, list[Blocks]]:
     by_table: dict[str, list[Blocks]] = {}
     for each in blocks:
         by_table.setdefault(each.place.table, []).append(each)
-    return " UNION ALL ".join(
-        f"SELECT {columns} FROM {_source(table, cluster)} WHERE ({' OR '.join(map(_in, found))}) AND {condition}"
-        for table, found in by_table.items()
-    )
+    return by_table
+
+
+def _any(blocks: Sequence[Blocks]) -> str:
+    return f"({' OR '.join(map(_in, blocks))})"
 
 
 def _in(blocks: Blocks) -> str:
@@ -110,6 +129,10 @@ def _in(blocks: Blocks) -> str:
         f"({shard}_partition_id = {sql.string(blocks.place.partition)} "
         f"AND _block_number BETWEEN {blocks.first} AND {blocks.last})"
     )
+
+
+def _table(name: str) -> TableName:
+    return TABLES[[f"events_{table}" for table in TABLES].index(name.removesuffix("_local"))]
 
 
 def _source(table: str, cluster: str) -> str:

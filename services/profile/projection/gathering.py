@@ -22,6 +22,9 @@ SECONDS: Final = 60.0
 _SETTINGS: Final = {
     "do_not_merge_across_partitions_select_final": 1,
     "max_bytes_before_external_sort": 268_435_456,
+    # Traits are kept as predicates compare them: compact JSON.
+    "output_format_json_escape_forward_slashes": 0,
+    "output_format_json_quote_64bit_integers": 0,
     # What it remembers of a condition is of no use: the keys asked for are always others.
     "use_query_condition_cache": 0,
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -82,6 +83,12 @@ _REMOVE_ORIGINS: Final = """
 DELETE FROM profile.trait_origins WHERE workspace_id = $1 AND profile_id = ANY ($2::uuid[])
 RETURNING profile_id, actor_key, ARRAY(SELECT jsonb_object_keys(origins)) AS traits
 """
+_PROFILES: Final = ("id", "workspace_id", "user_id", "anonymous_ids", "traits", "first_seen_at", "last_seen_at")
+_ORIGINS: Final = ("profile_id", "workspace_id", "actor_key", "origins")
+_IDENTITIES: Final = (
+    *("workspace_id", "actor_key", "kind", "id", "own_profile", "profile_id"),
+    *("first_seen_at", "last_seen_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +130,34 @@ async def old_of_range(connection: asyncpg.Connection, workspace: UUID, range: t
 async def write(connection: asyncpg.Connection, workspace: UUID, persons: Sequence[Person]) -> list[Written]:
     """Make or change the profiles of these people; return those that differed."""
     by_id = {person.profile: person for person in persons}
-    rows = [_row(id_, person) for id_, person in by_id.items()]
-    differing = await connection.fetch(_WRITE, workspace, *_columns(rows, 8), timeout=SECONDS)
-    ids = [
-        (
-            *(signed(key), each.kind, each.id),
-            *(owner if key == person.key else profile_id(workspace, each.kind, each.id), owner),
-            *(moment(each.first), moment(each.last)),
-        )
-        for owner, person in by_id.items()
-        for key, each in person.ids.items()
+    rows = [
+        (id_, key, user, _array(anonymous), *rest)
+        for id_, key, user, anonymous, *rest in (_row(person) for person in persons)
     ]
+    differing = await connection.fetch(_WRITE, workspace, *_columns(rows, 8), timeout=SECONDS)
+    ids = [id_ for person in persons for id_ in _ids(workspace, person)]
     await connection.execute(_WRITE_IDS, workspace, *_columns(ids, 7), timeout=SECONDS)
     return [_written(by_id[row["id"]], row) for row in differing]
+
+
+async def write_new(connection: asyncpg.Connection, workspace: UUID, persons: Sequence[Person]) -> None:
+    """Make the profiles of people whom nothing is there of, for two thirds of what `write` costs.
+
+    Raises:
+        asyncpg.UniqueViolationError: something is there; the transaction is broken.
+    """
+    rows = [_row(person) for person in persons]
+    ids = ((workspace, *id_) for person in persons for id_ in _ids(workspace, person))
+    profiles = ((row[0], workspace, row[2], row[3], row[4], row[6], row[7]) for row in rows)
+    origins = ((row[0], workspace, row[1], row[5]) for row in rows)
+    for schema, table, columns, records in (
+        (None, "profiles", _PROFILES, profiles),
+        ("profile", "trait_origins", _ORIGINS, origins),
+        ("profile", "identities", _IDENTITIES, ids),
+    ):
+        await connection.copy_records_to_table(
+            table, schema_name=schema, columns=columns, records=records, timeout=SECONDS
+        )
 
 
 async def remove(
@@ -162,22 +184,31 @@ def moment(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
-def _row(id_: UUID, person: Person) -> tuple[Any, ...]:
+def _row(person: Person) -> tuple[Any, ...]:
     members = [f"{_text(key)}:{trait.value.decode()}" for key, trait in person.traits.items()]
-    origins = {
-        key: (moment(trait.at).isoformat(timespec="milliseconds"), trait.message_id)
-        for key, trait in person.traits.items()
-    }
+    origins = {key: (_iso(trait.at), trait.message_id) for key, trait in person.traits.items()}
     return (
-        id_,
+        person.profile,
         signed(person.key),
         person.user_id,
-        _array(person.anonymous_ids),
+        person.anonymous_ids,
         f"{{{','.join(members)}}}",
         encode(origins).decode(),
         moment(person.first),
         moment(person.last),
     )
+
+
+def _ids(workspace: UUID, person: Person) -> Iterator[tuple[Any, ...]]:
+    for key, each in person.ids.items():
+        own = person.profile if key == person.key else profile_id(workspace, each.kind, each.id)
+        yield signed(key), each.kind, each.id, own, person.profile, moment(each.first), moment(each.last)
+
+
+@lru_cache(maxsize=16)
+def _iso(milliseconds: int) -> str:
+    """The traits of an event are next to each other, and share its time."""
+    return moment(milliseconds).isoformat(timespec="milliseconds")
 
 
 def _written(person: Person, row: asyncpg.Record) -> Written:

@@ -11,7 +11,7 @@ import asyncpg
 
 from services.kit import identity
 from services.kit.clickhouse import ClickHouse, Result
-from services.profile.projection import fresh_sql
+from services.profile.projection import fresh_sql, second
 from services.profile.projection.blocks import Blocks, Part, Place, Read
 
 SECONDS: Final = 120.0
@@ -67,17 +67,22 @@ class Reader:
         await identity.reload_identity(self._clickhouse, cluster=self._cluster)
 
     async def keys(self, blocks: Sequence[Blocks]) -> AsyncIterator[dict[UUID, list[int]]]:
-        """Yield the keys that new rows concern, by workspace, some thousands at a time."""
-        after = 0
-        while True:
-            statement = fresh_sql.keys(blocks, self._cluster, after=after, limit=PAGE)
+        """Yield the keys that new rows concern, by workspace, some thousands at a time, each when `events_by_actor` has
+        the rows of those."""
+        after, more = -1, True
+        while more:
+            statement = fresh_sql.keys(blocks, self._cluster, after=max(after, 0), limit=PAGE)
             rows = list((await self._query(statement)).rows())
             by_workspace: dict[UUID, list[int]] = {}
-            for after, workspace in rows:  # the last one is where the next page begins
-                by_workspace.setdefault(workspace, []).append(after)
+            for key, workspace, *_ in rows:
+                by_workspace.setdefault(workspace, []).append(key)
+            more = len(rows) == PAGE
+            if rows:
+                last = rows[-1][0]
+                seen = min(row[2] for row in rows), max(row[3] for row in rows)
+                await second.complete(self._clickhouse, fresh_sql.rows(blocks, self._cluster, (after + 1, last), seen))
+                after = last
             yield by_workspace
-            if len(rows) < PAGE:
-                return
 
     async def blocked(self) -> frozenset[tuple[UUID, int]]:
         """Return all blocked ids: workspace and key."""

@@ -1,23 +1,32 @@
-"""SQL that gathers people from the event tables. Pure.
+"""SQL that gathers people. Pure.
 
-Whose a row is, is said by keys alone, as the dictionary says it: `services/kit/identity.py` has the definition.
+Who was seen when is read from `cdp.events_by_actor`, in which a person's rows lie together, and what identify events
+say from their own table, which has the same order. Whose a row is, is said by keys alone, as the dictionary says it:
+`services/kit/identity.py` has the definition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from contracts.common import TABLES
 from services.kit import sql
 from services.kit.identity import DEVICE_KEY, DICTIONARY, is_known, resolve
 
 KEYS: Final = "wanted"
 """The external table of keys (`key UInt64`) that the statements about some people read."""
-_KNOWN_USER: Final = is_known("user_id")
-_KNOWN_ANONYMOUS: Final = is_known("anonymous_id")
+EVENTS: Final = "cdp.events_by_actor"
+IDENTIFIES: Final = "cdp.events_identify"
+# Of the anonymous id on a row of either, 0 without one: actor_key, where the row names no user.
+_DEVICE: Final = MappingProxyType(
+    {
+        EVENTS: "device_key",
+        IDENTIFIES: f"if({is_known('anonymous_id')}, {DEVICE_KEY}, 0)",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +40,38 @@ class Scope:
     range: tuple[int, int] | None = None
     """First and last."""
 
-    @property
-    def own(self) -> str:
-        """SQL of the key of whoever a row itself names, 0 for nobody."""
+    def own(self, table: str) -> str:
+        """Return SQL of the key of whoever a row of a table itself names, 0 for nobody."""
         if not self.blocked:
             return "actor_key"
-        blocked = _listed(self.blocked)
-        known = f"{_KNOWN_ANONYMOUS} AND {DEVICE_KEY} NOT IN {blocked}"
-        return f"if(actor_key IN {blocked}, if({known}, {DEVICE_KEY}, 0), actor_key)"
+        blocked, device = _listed(self.blocked), _DEVICE[table]
+        return f"if(actor_key IN {blocked}, if({device} IN {blocked}, 0, {device}), actor_key)"
 
     @property
     def beside(self) -> str:
-        """SQL of the key of the anonymous id that a user's row carries, too; else 0."""
-        known = f"own = actor_key AND {_KNOWN_USER} AND {_KNOWN_ANONYMOUS}"
+        """SQL of the key of the anonymous id that a user's row of `EVENTS` carries, too; else 0."""
+        known = "own = actor_key AND device_key != actor_key"
         if self.blocked:
-            known += f" AND {DEVICE_KEY} NOT IN {_listed(self.blocked)}"
-        return f"if({known}, {DEVICE_KEY}, 0)"
+            known += f" AND device_key NOT IN {_listed(self.blocked)}"
+        return f"if({known}, device_key, 0)"
 
-    @property
-    def clauses(self) -> str:
-        """SQL of the clauses that choose rows: PREWHERE, by keys, and WHERE."""
-        own = f"{self.own} != 0"
+    def clauses(self, table: str) -> str:
+        """Return SQL of the clauses that choose rows of a table: PREWHERE, by keys, and WHERE."""
+        own = self.own(table)
+        somebody = f"{own} != 0"
         if self.range is None:
             wanted = f"(SELECT key FROM {KEYS})"
             if not self.blocked:
-                return self._clauses(f"actor_key IN {wanted}", own)
+                return self._clauses(f"actor_key IN {wanted}", somebody)
             # Rows of a blocked user belong to their anonymous ids.
             keys = f"(actor_key IN {wanted} OR actor_key IN {_listed(self.blocked)})"
-            return self._clauses(keys, f"{own} AND {self.own} IN {wanted}")
+            return self._clauses(keys, f"{somebody} AND {own} IN {wanted}")
         first, last = map(sql.integer, self.range)
         inside = f"BETWEEN {first} AND {last}"
         # The dictionary holds who leads elsewhere: to look for them once costs a third of asking it for every row.
         led = f"SELECT key FROM dictionary('{DICTIONARY}') WHERE actor_key {inside}"
         keys = "true" if self.blocked else f"(actor_key {inside} OR actor_key IN ({led}))"
-        return self._clauses(keys, f"{own} AND {resolve(self.own)} {inside}")
+        return self._clauses(keys, f"{somebody} AND {resolve(own)} {inside}")
 
     def _clauses(self, keys: str, rest: str) -> str:
         return f"PREWHERE workspace_id = {sql.uuid(self.workspace)} AND {keys} WHERE {rest}"
@@ -89,38 +96,35 @@ def targets() -> str:
 def seen(scope: Scope) -> str:
     """Return a statement for the ids on the rows, by the id a row is of and the anonymous id beside it: when they were
     there first and last, and where both lead. Columns as in `people.Seen`."""
-    each = " UNION ALL ".join(
-        f"SELECT {scope.own} AS own, own = actor_key AND {_KNOWN_USER} AS is_user, {scope.beside} AS beside, "
-        "any(if(is_user, user_id, anonymous_id)) AS id, any(anonymous_id) AS beside_id, "
-        "min(timestamp) AS first, max(timestamp) AS last "
-        f"FROM cdp.events_{table} {scope.clauses} GROUP BY own, is_user, beside"
-        for table in TABLES
+    each = (
+        f"SELECT {scope.own(EVENTS)} AS own, own = actor_key AND device_key != actor_key AS is_user, "
+        f"{scope.beside} AS beside, any(if(is_user, user_id, anonymous_id)) AS id, any(anonymous_id) AS beside_id, "
+        f"min(timestamp) AS first, max(timestamp) AS last FROM {EVENTS} {scope.clauses(EVENTS)} "
+        "GROUP BY own, is_user, beside"
     )
     return (
-        "SELECT own, if(any(is_user), 1, 2) AS kind, any(id) AS own_id, beside, any(beside_id) AS device, "
-        "toUnixTimestamp64Milli(min(first)), toUnixTimestamp64Milli(max(last)), "
+        "SELECT own, if(is_user, 1, 2) AS kind, id AS own_id, beside, beside_id AS device, "
+        "toUnixTimestamp64Milli(first), toUnixTimestamp64Milli(last), "
         f"{resolve('own')} AS root, dictGetOrDefault('{DICTIONARY}', 'kind', own, toUInt8(kind)) AS root_kind, "
         f"dictGetOrDefault('{DICTIONARY}', 'id', own, own_id) AS root_id, {resolve('beside')} AS beside_root "
-        f"FROM ({each}) GROUP BY own, beside"
+        f"FROM ({each})"
     )
 
 
 def identifies(scope: Scope) -> str:
     """Return a statement for what identify events say of traits, of each person in the order in which they were
     written: columns as in `people.Identify`. Of a message sent twice the row received first."""
+    own = scope.own(IDENTIFIES)
     return (
-        f"SELECT {scope.own} AS own, {resolve('own')} AS root, toUnixTimestamp64Milli(timestamp) AS at, message_id, "
+        f"SELECT {own} AS own, {resolve('own')} AS root, toUnixTimestamp64Milli(timestamp) AS at, message_id, "
         "toJSONString(traits) AS written, traits_null "
-        f"FROM cdp.events_identify FINAL {scope.clauses} ORDER BY root, timestamp, message_id"
+        f"FROM {IDENTIFIES} FINAL {scope.clauses(IDENTIFIES)} ORDER BY root, timestamp, message_id"
     )
 
 
 def size(workspace: UUID) -> str:
     """Return a statement for about how many people a workspace has: one row, one number."""
-    rows = " UNION ALL ".join(
-        f"SELECT actor_key FROM cdp.events_{table} WHERE workspace_id = {sql.uuid(workspace)}" for table in TABLES
-    )
-    return f"SELECT uniq({resolve('actor_key')}) FROM ({rows})"
+    return f"SELECT uniq({resolve('actor_key')}) FROM {EVENTS} WHERE workspace_id = {sql.uuid(workspace)}"
 
 
 def blocked(workspace: UUID) -> str:

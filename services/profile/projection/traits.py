@@ -20,7 +20,7 @@ from services.kit.clickhouse import ClickHouse
 from services.kit.postgres import Postgres
 from services.profile.ids import unsigned
 from services.profile.projection.people import Person
-from services.profile.projection.profiles import SECONDS, Removed, Written, moment
+from services.profile.projection.profiles import SECONDS, Removed, Written
 
 TABLE: Final = "cdp.profile_traits"
 _COLUMNS: Final = ("workspace_id", "actor_key", "key", "value", "num", "at", "version", "unset")
@@ -114,10 +114,10 @@ async def send_left(postgres: Postgres, clickhouse: ClickHouse) -> None:
 
 
 def _values(workspace: UUID, row: Row) -> tuple[Any, ...]:
-    at = moment(row.at)
+    # `at` as the number that a DateTime64(3) is: asynch takes it as it is.
     if row.value is None:
-        return (workspace, row.key, row.name, "", None, at, row.version, 1)
-    return (workspace, row.key, row.name, row.value, _number(row.value), at, row.version, 0)
+        return (workspace, row.key, row.name, "", None, row.at, row.version, 1)
+    return (workspace, row.key, row.name, row.value, _number(row.value), row.at, row.version, 0)
 
 
 def _number(value: str) -> float | None:

@@ -50,7 +50,9 @@ class Frame:
 
     def scope(self, table: TableName) -> Scope:
         """Return where expressions over one table stand."""
-        return Scope(tables=(table,), as_of=self.as_of, timezone=self.timezone, blocked=self.blocked)
+        return Scope(
+            workspace=self.workspace, tables=(table,), as_of=self.as_of, timezone=self.timezone, blocked=self.blocked
+        )
 
 
 async def settle(resources: Resources, asked: Asked, context: RequestContext, page: Cursor | None = None) -> Frame:

@@ -14,7 +14,7 @@ from contracts.errors import InvalidRequest
 from contracts.predicates import Predicate
 from services.kit import sql
 from services.kit.event_rows import NAME_COLUMN, check_names
-from services.kit.predicates import Scope, check_predicate, compile_predicate
+from services.kit.predicates import PROFILE, Scope, check_predicate, compile_predicate, join
 from services.query.analysis import sessionise
 from services.query.analysis.subject import ACTOR, SESSION_TABLES, Subject
 from services.query.frame import Frame
@@ -269,7 +269,7 @@ class Source:
         (keys if self._named.stable else asked).append(known)
         where = f" WHERE {' AND '.join(asked)}" if asked else ""
         final = " FINAL" if self.needs_final else ""
-        return f"FROM events_{table}{final} PREWHERE {' AND '.join(keys)}{where}"
+        return f"FROM events_{table}{final}{join(self.scope(table))} PREWHERE {' AND '.join(keys)}{where}"
 
 
 def _named(names: Sequence[str], table: TableName) -> str:
@@ -290,4 +290,4 @@ def is_stable(predicate: Predicate) -> bool:
         case tree.Not():
             return is_stable(predicate.item)
         case _:
-            return predicate.field in _STABLE_FIELDS
+            return predicate.field in _STABLE_FIELDS or predicate.field.startswith(f"{PROFILE}.")
