@@ -76,6 +76,7 @@ async def fill(resources: Resources, rows: int) -> None:
             statement = rows_sql(table, start, min(_CHUNK, int(rows * share) - start), people)
             await resources.clickhouse.execute(statement, settings=_WRITING, timeout=3_600)
         await resources.clickhouse.execute(f"OPTIMIZE TABLE cdp.events_{table} FINAL", timeout=3_600)
+    await resources.clickhouse.execute("OPTIMIZE TABLE cdp.events_by_actor FINAL", timeout=3_600)
     await reload_identity(resources.clickhouse)
 
 

@@ -87,7 +87,7 @@ class Postgres:
             "port": str(self.port),
             "unix_socket_directories": "",  # the default is /tmp
             "dynamic_shared_memory_type": "mmap",  # in the data folder, not in /dev/shm, which containers keep small
-            "shared_buffers": "64MB",
+            "shared_buffers": "256MB",
             "timezone": "UTC",
             "log_timezone": "UTC",
             "cluster_name": "cdp",
