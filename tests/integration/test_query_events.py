@@ -304,7 +304,7 @@ async def test_the_same_request_over_nats_gives_the_same_bytes(api: Api) -> None
         ({"where": {"op": "not", "item": {"op": "eq", "field": "nope", "value": 1}}}, "/where/item/field"),
         ({"where": {"op": "eq", "field": "computed.ltv", "value": 1}}, "/where/field"),
         ({"where": {"op": "eq", "field": "segment", "value": "x"}}, "/where/field"),
-        ({"where": {"op": "exists", "field": "profile.traits.x"}}, "/where/field"),
+        ({"where": {"op": "exists", "field": "profile.name"}}, "/where/field"),
         ({"where": {"op": "within_last", "field": "timestamp", "value": "7 days"}}, "/where/value"),
     ],
 )

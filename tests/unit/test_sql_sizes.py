@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
-from services.query.sql.sizes import Sizes, columns_read, estimate
+from services.query.sql.sizes import Sizes, columns_read, estimate, sampled_sql
 
 TREE = """QUERY id: 0
     COLUMN id: 2, column_name: event, result_type: LowCardinality(String), source_id: 3
@@ -45,3 +47,12 @@ def test_where_columns_have_no_sizes_whole_rows_count() -> None:
     assert estimate("events_page", 1, 100, [{"name"}], None).bytes is None
     assert estimate("events_page", 0, 0, [], None).bytes == 0
     assert estimate("events_page_local", 1, 0, [], None).table == "events_page"
+
+
+def test_columns_are_sampled_in_the_order_given() -> None:
+    text = sampled_sql("events_track", ["event", "context.page.path"], UUID(int=1))
+    assert text == (
+        "SELECT avg(size_0), avg(size_1) FROM (SELECT byteSize(`event`) AS size_0, "
+        "byteSize(`context.page.path`) AS size_1 "
+        "FROM cdp.events_track WHERE workspace_id = toUUID('00000000-0000-0000-0000-000000000001') LIMIT 10000)"
+    )

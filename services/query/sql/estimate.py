@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from contracts.common import Facts
 from contracts.errors import InvalidRequest
 from contracts.sql import SqlEstimate, SqlEstimateRequest
+from services.kit.clickhouse import ClickHouseError
 from services.kit.service import RequestContext
 from services.query.resources import Resources
 from services.query.sql import refused
 from services.query.sql.checked import Run, checked, meaning, stream
-from services.query.sql.sizes import Sizes, columns_read, estimate, sizes_sql
+from services.query.sql.sizes import Sizes, columns_read, estimate, sampled_sql, sizes_sql
 
 _SECONDS = 5.0
 
@@ -36,6 +38,10 @@ async def sql_estimate(resources: Resources, request: SqlEstimateRequest, contex
         expected = await _expected(resources, run)
     reads = columns_read(run.tree)
     sizes = await _sizes(resources, expected.keys()) if expected else {}
+    for table, each in sizes.items():
+        if not each.columns:
+            sampled = await _sampled(resources, run, table, sorted(frozenset().union(*reads.get(table, ()))))
+            sizes[table] = Sizes(sampled, each.row)
     tables = tuple(
         estimate(table, parts, rows, reads.get(table, ()), sizes.get(table))
         for table, (parts, rows) in sorted(expected.items())
@@ -70,3 +76,21 @@ async def _sizes(resources: Resources, tables: Collection[str]) -> dict[str, Siz
         else:
             rows[table.decode()] = size
     return {table: Sizes(columns[table], size) for table, size in rows.items()}
+
+
+async def _sampled(resources: Resources, run: Run, table: str, columns: Sequence[str]) -> dict[str, float]:
+    """Return bytes a row of columns as some of the workspace's rows have them; nothing where there are none."""
+    if not columns:
+        return {}
+    try:
+        result = await resources.clickhouse.query(
+            sampled_sql(table, columns, run.workspace),
+            settings={"max_threads": 1},
+            query_id=uuid.uuid4().hex,
+            timeout=_SECONDS,
+        )
+    except ClickHouseError:
+        # A name that resolves in the statement only: whole rows are the next best.
+        return {}
+    sizes = {name: each[0] for name, each in zip(columns, result.data, strict=True)} if result.data else {}
+    return {} if any(map(math.isnan, sizes.values())) else sizes

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from contracts.sql import SqlTableEstimate
 from services.kit import sql
@@ -14,6 +15,8 @@ from services.kit.event_schema import DATABASE
 
 _TABLE: Final = re.compile(r"^ *TABLE id: (\d+),(?: alias: .*,)? table_name: (\S+?)(?:, .*)?$")
 _COLUMN: Final = re.compile(r"^ *COLUMN id: \d+, column_name: (.+), result_type: .*, source_id: (\d+)$")
+SAMPLED: Final = 10_000
+"""Rows that are looked at for the sizes of columns where no part tells them."""
 _LOCAL: Final = "_local"
 """What the tables behind Distributed ones are called besides."""
 
@@ -33,7 +36,7 @@ class Sizes:
 
 
 def sizes_sql(tables: Collection[str]) -> str:
-    """Return SQL of the columns' sizes; columns of compact parts, which are small, have none of their own.
+    """Return SQL of the columns' sizes as wide parts tell them; of compact ones, which are small, none are kept.
 
     Columns: table, name (of a column, or of a path with a type of its own; '' for a whole row), bytes a row.
     """
@@ -54,6 +57,13 @@ def sizes_sql(tables: Collection[str]) -> str:
         f"SELECT table, path, sum(size) / sum(part_rows) FROM ({of_each_part}) GROUP BY table, path",
     )
     return " UNION ALL ".join(selects)
+
+
+def sampled_sql(table: str, columns: Sequence[str], workspace: UUID) -> str:
+    """Return SQL of the columns' sizes in some rows of a workspace: a row of an average each, in the order given."""
+    sizes = ", ".join(f"byteSize({sql.identifier(name)}) AS size_{at}" for at, name in enumerate(columns))
+    of_each = f"SELECT {sizes} FROM {DATABASE}.{table} WHERE workspace_id = {sql.uuid(workspace)} LIMIT {SAMPLED}"
+    return f"SELECT {', '.join(f'avg(size_{at})' for at in range(len(columns)))} FROM ({of_each})"
 
 
 def columns_read(tree: Sequence[str]) -> dict[str, list[set[str]]]:
