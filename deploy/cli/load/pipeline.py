@@ -1,6 +1,6 @@
 """A load from file to tables.
 
-    read and map (a thread) → batches of one table → INSERT (two at a time) → identity, events.ingested
+    read and map (a thread) → batches of one table → INSERT (three at a time) → identity, events.ingested
 
 Memory holds some batches, never the file. Nothing is remembered between loads: the message ids make repeating one
 harmless, so an interrupted load is simply run again.
@@ -32,7 +32,7 @@ from services.kit.settings import Settings
 
 BATCH_ROWS: Final = 65_536
 BATCH_BYTES: Final = 16 << 20
-_IN_FLIGHT: Final = 2
+_IN_FLIGHT: Final = 3
 _OLDEST_MS: Final = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _DAY_MS: Final = 86_400_000
 
