@@ -71,6 +71,15 @@ async def test_texts_that_are_not_utf_8_are_read(clickhouse: ClickHouse) -> None
     assert (await clickhouse.query("SELECT unhex('ff00')", query_id="a", timeout=5)).data == [[b"\xff\x00"]]
 
 
+async def test_texts_that_lie_across_two_reads_of_the_socket_are_bytes(clickhouse: ClickHouse) -> None:
+    long = "SELECT repeat('text', 100 + number % 50), toFixedString(toString(number), 6), [toString(number)] "
+    result = await clickhouse.query(f"{long} FROM numbers(100000)", query_id=uuid4().hex, timeout=20)
+    texts, fixed, lists = result.data
+    kinds = {type(value) for values in (texts, fixed, (each[0] for each in lists)) for value in values}
+    assert kinds == {bytes}
+    assert len(set(texts)) == 50
+
+
 async def test_the_deadline_ends_the_wait_and_the_query(clickhouse: ClickHouse) -> None:
     sql, mark = marked(ENDLESS)
     begun = time.monotonic()

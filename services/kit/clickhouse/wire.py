@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from asynch.errors import ServerException
 from asynch.proto.connection import Connection
+from asynch.proto.streams.buffered import BufferedReader
 
 from contracts.errors import DeadlineExceeded
 from services.kit import telemetry
@@ -31,6 +32,15 @@ def with_common(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 # It warns of every refused connection, which is raised as well; at debug level it writes statements, which hold ids.
 logging.getLogger("asynch").setLevel(logging.ERROR)
+
+
+async def _text(reader: Any, length: int, as_bytes: bool = False) -> bytes | str:
+    text = bytes(await reader.read_bytes(length))
+    return text if as_bytes else text.decode()
+
+
+# asynch 0.4.0 gives a bytearray, no `bytes` and no key of a dict, for a text that two reads of the socket share.
+setattr(BufferedReader, "read_fixed_str", _text)  # noqa: B010 - a method to the type checker
 
 
 class Wire:
