@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Any
 
+from deploy.cli.load.coded import distinct_of, replaced
 from deploy.cli.load.errors import RowError
 from deploy.cli.load.memo import each
 
@@ -40,7 +41,9 @@ class Chunk:
         """Return the values of a column, None where absent; of NDJSON rows a key, else a dotted path."""
         if self.columns is not None:
             found = self.columns[name]
-            return [None if value == "" else value for value in found] if "" in found else found
+            if "" not in found:
+                return found
+            return replaced(found, [None if value == "" else value for value in distinct_of(found)])
         assert self.objects is not None
         if "." not in name:
             return [row.get(name) for row in self.objects]

@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.cli.load import values
 from deploy.cli.load.chunk import Chunk, Reject
+from deploy.cli.load.coded import Coded, distinct_of, replaced
 from deploy.cli.load.errors import RowError
 from deploy.cli.load.evaluate import evaluate, truth
 from deploy.cli.load.expression import Node
@@ -121,7 +122,7 @@ class Emitter:
             for given, row in zip(_identifiers(self._evaluate(event.message_id, chunk)), chunk.rows, strict=True)
         ]
 
-    def _times(self, column: Sequence[Any]) -> list[int]:
+    def _times(self, column: Sequence[Any]) -> Sequence[int]:
         zone, pattern = self._plan.zone, self._plan.timestamp_format
         try:
             return each(lambda value: values.instant(value, zone, pattern), column)
@@ -130,14 +131,14 @@ class Emitter:
 
     def _received_times(self, event: EventPlan, chunk: Chunk) -> Sequence[int]:
         if event.received_at is None:
-            return [self._received] * len(chunk)
+            return Coded((self._received,), bytes(len(chunk)))
         given = self._evaluate(event.received_at, chunk)
         zone, pattern = self._plan.zone, self._plan.timestamp_format
         return each(lambda value: self._received if value is None else values.instant(value, zone, pattern), given)
 
     def _object(self, plan: ObjectPlan, chunk: Chunk) -> JsonPaths | JsonTexts:
         paths = {path: plain_values(self._evaluate(node, chunk)) for path, node in plan.fields.items()}
-        lists = (column for column in paths.values() if list in set(map(type, column)))
+        lists = (column for column in paths.values() if list in kinds_of(column))
         if any(map(is_overfull, chain.from_iterable(lists))):
             raise RowError("a list() has too many elements")
         if not plan.star:
@@ -163,7 +164,7 @@ def _nulls(traits: JsonPaths | JsonTexts | None) -> list[Sequence[str]] | None:
 
 def _identifiers(column: Sequence[Any]) -> Sequence[str]:
     if kinds_of(column) <= {str}:
-        texts = [value or "" for value in column] if None in column else column
-        if max(map(len, texts)) <= values.MAX_ID_LENGTH:
+        texts = replaced(column, [value or "" for value in distinct_of(column)]) if None in column else column
+        if max(map(len, distinct_of(texts))) <= values.MAX_ID_LENGTH:
             return texts
     return each(values.identifier, column)

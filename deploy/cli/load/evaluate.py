@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deploy.cli.load import values
+from deploy.cli.load.coded import Coded
 from deploy.cli.load.errors import MappingError, RowError
 from deploy.cli.load.expression import Call, Column, Literal, Node
 from deploy.cli.load.memo import each_of
@@ -26,7 +27,7 @@ def evaluate(node: Node, read: Read, size: int) -> Sequence[Any]:
         RowError: some row has no value for it; the caller finds out which by asking for fewer rows.
     """
     if isinstance(node, Literal):
-        return [node.value] * size
+        return Coded((node.value,), bytes(size))
     if isinstance(node, Column):
         return read(node.name)
     function = FUNCTIONS[node.name][2]

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from deploy.cli.load.coded import Coded, distinct_of, replaced
 from deploy.cli.load.json_type import JsonType
 
 NONE: Final = type(None)
@@ -71,7 +72,7 @@ def _spread(
 
 def flatten_values(columns: Mapping[str, Sequence[Any]], declared: JsonType) -> Mapping[str, Sequence[Any]]:
     """Return computed columns by path as they are; see `flatten_texts`."""
-    if any(dict in set(map(type, values)) for values in columns.values()):
+    if any(dict in set(map(type, distinct_of(values))) for values in columns.values()):
         raise NotFlat("a column of objects")
     return _checked(columns, declared)
 
@@ -88,7 +89,7 @@ def _checked(columns: C, declared: JsonType) -> C:
             raise NotFlat(path)
         if any(".".join(parts[:size]) in declared.typed for size in range(1, len(parts))):
             raise NotFlat(path)  # an object where a text is declared
-        if path in declared.typed and not set(map(type, values)) <= {str, NONE}:
+        if path in declared.typed and not set(map(type, distinct_of(values))) <= {str, NONE}:
             raise NotFlat(path)  # the engine knows how to make a text of it
     return columns
 
@@ -99,12 +100,13 @@ def type_names(values: Sequence[Any], declared: JsonType) -> Sequence[str]:
     Raises:
         NotFlat: an array of several kinds or none, a number beyond 64 bits.
     """
-    kinds = set(map(type, values))
+    distinct = distinct_of(values)
+    kinds = set(map(type, distinct))
     if len(kinds) == 1 and list not in kinds:
         kind = kinds.pop()
-        if kind is not int or _integer_type(min(values), max(values)) == "Int64":
-            return [_SCALARS[kind]] * len(values)
-    return [_type_name(value, declared) for value in values]
+        if kind is not int or _integer_type(min(distinct), max(distinct)) == "Int64":
+            return Coded((_SCALARS[kind],), bytes(len(values)))
+    return replaced(values, [_type_name(value, declared) for value in distinct])
 
 
 def _type_name(value: Any, declared: JsonType) -> str:

@@ -7,6 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from deploy.cli.load.coded import Coded, distinct_of, replaced
+
 NONE: Final = type(None)
 _KEYS: Final = frozenset({str, int, float, bool, Decimal, date, datetime})
 
@@ -23,7 +25,7 @@ class _Results(dict[Any, Any]):
 
 def kinds_of(column: Sequence[Any]) -> set[type]:
     """Return the types of the values that are there."""
-    kinds = set(map(type, column))
+    kinds = set(map(type, distinct_of(column)))
     kinds.discard(NONE)
     return kinds
 
@@ -34,13 +36,29 @@ def _may_key(column: Sequence[Any]) -> bool:
     return len(kinds) <= 1 and kinds <= _KEYS
 
 
-def each(function: Callable[[Any], Any], column: Sequence[Any]) -> list[Any]:
+class _Codes(dict[Any, int]):
+    """Numbers keys as they come."""
+
+    def __missing__(self, key: Any) -> int:
+        code = self[key] = len(self)
+        return code
+
+
+def each(function: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
     """Return `function` of every value. It must depend on nothing else and return nothing that is changed later."""
+    if isinstance(column, Coded):
+        return replaced(column, list(map(function, column.distinct)))
     return list(map(_Results(function).__getitem__ if _may_key(column) else function, column))
 
 
-def each_of(function: Callable[..., Any], columns: Sequence[Sequence[Any]]) -> list[Any]:
+def each_of(function: Callable[..., Any], columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """Return `function` of the values of every row; as `each`."""
+    coded = [column for column in columns if isinstance(column, Coded)]
+    if len(coded) == len(columns):
+        seen = _Codes()
+        codes = list(map(seen.__getitem__, zip(*(column.codes for column in coded), strict=True)))
+        values = [column.distinct for column in coded]
+        return Coded([function(*(v[i] for v, i in zip(values, places, strict=True))) for places in seen], codes)
     if all(map(_may_key, columns)):
         return list(map(_Results(lambda row: function(*row)).__getitem__, zip(*columns, strict=True)))
     return list(map(function, *columns))

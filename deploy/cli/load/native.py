@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from deploy.cli.load.coded import Coded, distinct_of
 from deploy.cli.load.flatten import flatten, type_names
 from deploy.cli.load.json_type import JsonType
 
@@ -52,6 +53,9 @@ def _sized(data: bytes) -> bytes:
 
 def texts(values: Sequence[str]) -> bytes:
     """Encode String data from texts; each distinct one once, for ids, names and labels repeat a lot within a block."""
+    if isinstance(values, Coded):
+        coded = [_sized(text.encode()) for text in values.distinct]
+        return b"".join(map(coded.__getitem__, values.codes))
     distinct = set(values)
     if len(distinct) > len(values) // 2:
         return blobs([text.encode() for text in values])
@@ -129,7 +133,7 @@ def _dynamic(values: Sequence[Any], declared: JsonType) -> tuple[bytes, bytes]:
     """Return prefix and data of a Dynamic column: which type each row has, then the values of each type."""
     present = values if None not in values else [value for value in values if value is not None]
     of_present = type_names(present, declared)
-    names = sorted(set(of_present))
+    names = sorted(set(distinct_of(of_present)))
     if len(names) <= 1:
         written = [_write(names[0], present, declared)] if names else []
         gaps = len(present) < len(values) and names

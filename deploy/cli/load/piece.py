@@ -9,6 +9,7 @@ from typing import Any
 from contracts.common import TableName
 from deploy.cli.load import native
 from deploy.cli.load.chunk import Reject
+from deploy.cli.load.coded import distinct_of
 from deploy.cli.load.flatten import NotFlat, flatten_texts, flatten_values
 from deploy.cli.load.json_type import parse_json_type
 from deploy.cli.load.memo import each, kinds_of
@@ -109,6 +110,11 @@ def plain_values(values: Sequence[Any]) -> Sequence[Any]:
     kinds = kinds_of(values)
     if kinds <= {str} or kinds <= {bool}:
         return values
-    if kinds == {int} and len(values) and None not in values and min(values) >= -(2**63) and max(values) < 2**64:
+    if kinds == {int} and len(values) and None not in values and _in_64_bits(values):
         return values
     return each(plain, values)
+
+
+def _in_64_bits(values: Sequence[int]) -> bool:
+    distinct: Sequence[int] = distinct_of(values)
+    return -(2**63) <= min(distinct) <= max(distinct) < 2**64

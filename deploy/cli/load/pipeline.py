@@ -21,6 +21,7 @@ from uuid import UUID
 from contracts.common import TableName
 from deploy.cli.load.announce import Announcer
 from deploy.cli.load.chunk import Chunk, Reject
+from deploy.cli.load.coded import distinct_of
 from deploy.cli.load.duplicates import Duplicates
 from deploy.cli.load.emit import Emitter
 from deploy.cli.load.errors import LoadError
@@ -198,6 +199,7 @@ def _accepted(made: Iterator[Piece | Reject], rejects: Rejects) -> Iterator[Piec
 
 def _odd_times(piece: Piece) -> int:
     latest = int(time.time() * 1000) + _DAY_MS
-    if min(piece.times) >= _OLDEST_MS and max(piece.times) <= latest:
+    times = distinct_of(piece.times)
+    if min(times) >= _OLDEST_MS and max(times) <= latest:
         return 0
     return sum(1 for moment in piece.times if not _OLDEST_MS <= moment <= latest)
