@@ -6,8 +6,9 @@ Prints JSON:
 - `backfill`: events/s of the first look at everything, beside a bare copy of the profiles it made (INSERT … SELECT into
   a table with the same indexes), and the projecting process's peak memory.
 - `again`: the same once more, when nothing differs.
-- `lag`: seconds from an insert's answer (the events are visible) to the profile, as 50 new events arrive every 0.3 s;
-  found by looking, and with `events.ingested` published after each insert.
+- `lag`: seconds from an insert's answer (the events are visible) to the profile, as 50 new events arrive every 0.3 s,
+  one of them with a device that was not there before: of that one (`linked`) and of another (`known`). Found by
+  looking, and with `events.ingested` published after each insert.
 """
 
 from __future__ import annotations
@@ -112,34 +113,35 @@ async def backfill(resources: Resources, rows: int) -> dict[str, Any]:
     }
 
 
-async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) -> dict[str, float]:
+async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) -> dict[str, Any]:
     """Measure how soon after an insert a profile shows it, while events keep arriving."""
     people = max(rows // EVENTS_A_PERSON, 2)
-    rng, lags, waiting = random.Random(hint), [], []
+    rng, waiting = random.Random(hint), []
+    lags: dict[str, list[float]] = {"known": [], "linked": []}
     # Nobody else writes to those who are watched: a later event would hide the mark.
-    watched = rng.sample(range(0, people, 2), min(people // 2, round(seconds / 0.3) + 1))
+    watched = rng.sample(range(0, people, 2), min(people // 2, 2 * round(seconds / 0.3) + 2))
 
-    async def seen(user: str, mark: str, since: float) -> None:
+    async def seen(user: str, mark: str, since: float, found: list[float]) -> None:
         while True:
             statement = "SELECT traits ->> 'mark' FROM profiles WHERE id = $1"
             row = await resources.postgres.fetchrow(statement, profile_id(WORKSPACE, "user", user))
             if row is not None and row[0] == mark:
-                lags.append(time.perf_counter() - since)
+                found.append(time.perf_counter() - since)
                 return
             await asyncio.sleep(0.02)
 
     end = time.perf_counter() + seconds
     async with aiohttp.ClientSession() as http, Projector(resources).running():
         await asyncio.sleep(3)
-        while time.perf_counter() < end and watched:
+        while time.perf_counter() < end and len(watched) >= len(lags):
             mark, now = f"{hint} {rng.random()}", round(time.time() * 1000)
-            user = f"user-{watched.pop()}"
+            users = [f"user-{watched.pop()}" for _ in lags]
             events = [
                 {
                     "table": "identify",
                     "message_id": f"{mark}-{number}",
-                    "user_id": user if number == 0 else f"user-{rng.randrange(1, people, 2)}",
-                    "anonymous_id": f"new-{mark}" if number == 0 else "",
+                    "user_id": users[number] if number < 2 else f"user-{rng.randrange(1, people, 2)}",
+                    "anonymous_id": f"new-{mark}" if number == 1 else "",
                     "timestamp": now,
                     "received_at": now,
                     "traits": {"mark": mark},
@@ -147,14 +149,26 @@ async def lag(resources: Resources, rows: int, seconds: float, *, hint: bool) ->
                 for number in range(50)
             ]
             await insert(resources.settings, http, {WORKSPACE: events}, reload=False)
-            waiting.append(asyncio.create_task(seen(user, mark, time.perf_counter())))
+            since = time.perf_counter()
+            waiting += [
+                asyncio.create_task(seen(user, mark, since, found))
+                for user, found in zip(users, lags.values(), strict=True)
+            ]
             if hint:
                 await resources.bus.connection.publish(subjects.ingested(WORKSPACE), b"{}")
             await asyncio.sleep(0.3)
         async with asyncio.timeout(60):
             await asyncio.gather(*waiting)
-    quantiles = statistics.quantiles(lags, n=20)
-    return {"p50": round(statistics.median(lags), 2), "p95": round(quantiles[-1], 2), "most": round(max(lags), 2)}
+    return {name: _summed_up(found) for name, found in lags.items()}
+
+
+def _summed_up(seconds: list[float]) -> dict[str, float]:
+    quantiles = statistics.quantiles(seconds, n=20)
+    return {
+        "p50": round(statistics.median(seconds), 2),
+        "p95": round(quantiles[-1], 2),
+        "most": round(max(seconds), 2),
+    }
 
 
 async def measure(settings: Settings, rows: int, seconds: float) -> dict[str, Any]:

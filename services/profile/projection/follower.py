@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -71,13 +71,23 @@ class Follower:
         blocks, read = look(self.read, await self.reader.parts(), now=time.monotonic(), patience=self._patience)
         if blocks:
             started = time.monotonic()
-            links = asyncio.create_task(self.reader.follow_links(blocks))
+            links = asyncio.create_task(self.reader.new_links(blocks))
+            loading = asyncio.create_task(self._load(links))
             try:
+                later: list[tuple[UUID, list[int]]] = []
                 async for by_workspace in self.reader.keys(blocks):
-                    await links
-                    await self._project(by_workspace)
+                    linked = await links
+                    later += [
+                        (workspace, [key for key in keys if key in linked]) for workspace, keys in by_workspace.items()
+                    ]
+                    await self._project(
+                        (workspace, [key for key in keys if key not in linked])
+                        for workspace, keys in by_workspace.items()
+                    )
+                await loading
+                await self._project(later)
             finally:
-                await end([links])
+                await end([links, loading])
             self._resources.metrics.observe("cdp_profile_step_seconds", time.monotonic() - started)
         changed = (read, blocked) != (self.read, self.blocked)
         self.read, self.blocked = read, blocked
@@ -89,8 +99,16 @@ class Follower:
             await reading.save(connection, self.read)
             await blocking.save(connection, self.blocked)
 
-    async def _project(self, by_workspace: Mapping[UUID, Sequence[int]]) -> None:
-        for workspace, keys in by_workspace.items():
+    async def _load(self, links: asyncio.Task[frozenset[int]]) -> None:
+        """Let the dictionary know of new links. It takes longer than all else, and those whom they do not concern need
+        not wait for it."""
+        if await links:
+            await self.reader.reload()
+
+    async def _project(self, by_workspace: Iterable[tuple[UUID, Sequence[int]]]) -> None:
+        for workspace, keys in by_workspace:
+            if not keys:
+                continue
             if self._before is not None:
                 await self._before(self._resources, workspace, keys)
             for first in range(0, len(keys), _AT_ONCE):

@@ -56,15 +56,15 @@ def links_that_are_missing(blocks: Sequence[Blocks], cluster: str) -> str:
     )
 
 
-def links_not_loaded(blocks: Sequence[Blocks], cluster: str) -> str:
-    """Return a statement with a row if new rows carry a link that the dictionary does not follow, or might not: one of
-    an anonymous id that was merged."""
+def links_not_loaded(blocks: Sequence[Blocks], cluster: str, *, limit: int) -> str:
+    """Return a statement for the links of new rows that the dictionary does not follow, or might not, those of an
+    anonymous id that was merged: (key of the anonymous id, key of the user)."""
     rows = _rows(blocks, cluster, "workspace_id, anonymous_id", _BOTH)
     return (
         f"SELECT anonymous_key, argMin(user_key, (first_seen, user_id)) AS first FROM {DATABASE}.identity_links "
         f"WHERE (workspace_id, anonymous_key) IN (SELECT workspace_id, {DEVICE_KEY} FROM ({rows})) "
         f"AND user_key NOT IN {_BLOCKED} AND anonymous_key NOT IN {_BLOCKED} "
-        f"GROUP BY anonymous_key HAVING {resolve('anonymous_key')} != {resolve('first')} LIMIT 1"
+        f"GROUP BY anonymous_key HAVING {resolve('anonymous_key')} != {resolve('first')} LIMIT {limit}"
     )
 
 

@@ -22,7 +22,7 @@ from services.profile.projection.follower import Follower
 from services.profile.resources import Resources
 
 _POLL_SECONDS: Final = 1.0
-_PAUSE_SECONDS: Final = 0.2
+_PAUSE_SECONDS: Final = 0.1
 """Between two looks at least: rows that come meanwhile are read together."""
 _LEADER: Final = int.from_bytes(b"projects")
 _LEAD: Final = "SELECT pg_try_advisory_lock($1)"

@@ -17,6 +17,8 @@ from services.profile.projection.blocks import Blocks, Part, Place, Read
 SECONDS: Final = 120.0
 """For a statement: one may read everything that a load of many millions of rows has left."""
 PAGE: Final = 20_000
+_LINKS: Final = 10_000
+"""As many new links at once are followed before anybody is projected."""
 _SETTINGS: Final = {
     # Of a cluster's replicas always the same one: parts and rows must be those of one server.
     "load_balancing": "in_order",
@@ -55,12 +57,17 @@ class Reader:
         """Return those that have events."""
         return [workspace for (workspace,) in (await self._query(fresh_sql.workspaces())).rows()]
 
-    async def follow_links(self, blocks: Sequence[Blocks]) -> None:
-        """Let the dictionary know of the links that new rows carry."""
+    async def new_links(self, blocks: Sequence[Blocks]) -> frozenset[int]:
+        """Return the keys of the ids that new rows link and the dictionary does not join yet.
+
+        Where they are many, the dictionary is reloaded first, and there are none."""
         missing = fresh_sql.links_that_are_missing(blocks, self._cluster)
         await self._clickhouse.execute(missing, settings=_SETTINGS, timeout=SECONDS)
-        if any((await self._query(fresh_sql.links_not_loaded(blocks, self._cluster))).rows()):
-            await self.reload()
+        rows = list((await self._query(fresh_sql.links_not_loaded(blocks, self._cluster, limit=_LINKS))).rows())
+        if len(rows) < _LINKS:
+            return frozenset(key for row in rows for key in row)
+        await self.reload()
+        return frozenset()
 
     async def reload(self) -> None:
         """Let the dictionary know of all links and merges."""
