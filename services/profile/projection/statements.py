@@ -1,7 +1,7 @@
 """SQL that gathers people. Pure.
 
-Who was seen when is read from `cdp.events_by_actor`, in which a person's rows lie together, and what identify events
-say from their own table, which has the same order. Whose a row is, is said by keys alone, as the dictionary says it:
+Who was seen when, and what identify events say of some people, is read from `cdp.events_by_actor`, in which a person's
+rows lie together. Whose a row is, is said by keys alone, as the dictionary says it:
 `services/kit/identity.py` has the definition.
 """
 
@@ -19,6 +19,7 @@ from services.kit.identity import DEVICE_KEY, DICTIONARY, is_known, resolve
 KEYS: Final = "wanted"
 """The external table of keys (`key UInt64`) that the statements about some people read."""
 EVENTS: Final = "cdp.events_by_actor"
+_IS_IDENTIFY: Final = "source = 'identify'"
 IDENTIFIES: Final = "cdp.events_identify"
 # Of the anonymous id on a row of either, 0 without one: actor_key, where the row names no user.
 _DEVICE: Final = MappingProxyType(
@@ -55,23 +56,23 @@ class Scope:
             known += f" AND device_key NOT IN {_listed(self.blocked)}"
         return f"if({known}, device_key, 0)"
 
-    def clauses(self, table: str) -> str:
-        """Return SQL of the clauses that choose rows of a table: PREWHERE, by keys, and WHERE."""
+    def clauses(self, table: str, first: str = "true") -> str:
+        """Return SQL of the clauses that choose rows of a table: PREWHERE, by keys and a condition on what else it is
+        ordered by, and WHERE."""
         own = self.own(table)
         somebody = f"{own} != 0"
         if self.range is None:
             wanted = f"(SELECT key FROM {KEYS})"
             if not self.blocked:
-                return self._clauses(f"actor_key IN {wanted}", somebody)
+                return self._clauses(f"actor_key IN {wanted} AND {first}", somebody)
             # Rows of a blocked user belong to their anonymous ids.
             keys = f"(actor_key IN {wanted} OR actor_key IN {_listed(self.blocked)})"
-            return self._clauses(keys, f"{somebody} AND {own} IN {wanted}")
-        first, last = map(sql.integer, self.range)
-        inside = f"BETWEEN {first} AND {last}"
+            return self._clauses(f"{keys} AND {first}", f"{somebody} AND {own} IN {wanted}")
+        inside = "BETWEEN {} AND {}".format(*map(sql.integer, self.range))
         # The dictionary holds who leads elsewhere: to look for them once costs a third of asking it for every row.
         led = f"SELECT key FROM dictionary('{DICTIONARY}') WHERE actor_key {inside}"
         keys = "true" if self.blocked else f"(actor_key {inside} OR actor_key IN ({led}))"
-        return self._clauses(keys, f"{somebody} AND {resolve(own)} {inside}")
+        return self._clauses(f"{keys} AND {first}", f"{somebody} AND {resolve(own)} {inside}")
 
     def _clauses(self, keys: str, rest: str) -> str:
         return f"PREWHERE workspace_id = {sql.uuid(self.workspace)} AND {keys} WHERE {rest}"
@@ -113,12 +114,21 @@ def seen(scope: Scope) -> str:
 
 def identifies(scope: Scope) -> str:
     """Return a statement for what identify events say of traits, of each person in the order in which they were
-    written: columns as in `people.Identify`. Of a message sent twice the row received first."""
-    own = scope.own(IDENTIFIES)
+    written: columns as in `people.Identify`. Of a message sent twice the row received first.
+
+    Those of a range come from their own table, which for some keys would unpack the traits of 8,192 neighbours each."""
+    table = EVENTS if scope.range is None else IDENTIFIES
+    own, order = scope.own(table), "ORDER BY root, timestamp, message_id"
+    columns = f"{own} AS own, {resolve('own')} AS root, toUnixTimestamp64Milli(timestamp) AS at, message_id"
+    own_table = f"FROM {IDENTIFIES} FINAL {scope.clauses(IDENTIFIES)}"
+    if table == IDENTIFIES:
+        return f"SELECT {columns}, toJSONString(traits) AS written, traits_null {own_table} {order}"
+    rows = f"SELECT {columns}, actor_key, timestamp, object FROM {EVENTS} FINAL {scope.clauses(EVENTS, _IS_IDENTIFY)}"
+    # What was sent as null is in their own table only, and rare.
+    nulls = f"SELECT actor_key, timestamp, message_id, traits_null {own_table} AND notEmpty(traits_null)"
     return (
-        f"SELECT {own} AS own, {resolve('own')} AS root, toUnixTimestamp64Milli(timestamp) AS at, message_id, "
-        "toJSONString(traits) AS written, traits_null "
-        f"FROM {IDENTIFIES} FINAL {scope.clauses(IDENTIFIES)} ORDER BY root, timestamp, message_id"
+        f"SELECT own, root, at, message_id, object AS written, traits_null FROM ({rows}) AS said "
+        f"LEFT JOIN ({nulls}) AS unset USING (actor_key, timestamp, message_id) {order}"
     )
 
 
