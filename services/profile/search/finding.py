@@ -1,8 +1,8 @@
 """A page of profiles: which statements find it, so that neither a rare value takes long nor a common one.
 
-Of a value that most profiles have, the first are found by going through a few in the order, and of one that some of
-those have by going further. Through an index up to `BOUND` profiles are gathered and sorted, which finds and counts a
-rare value. For what lies between, more are gone through, and when these hold too few all are gathered.
+Of a value that most profiles have, the first are found by going through a few in the order. Through an index up to
+`BOUND` profiles are gathered and sorted, which finds and counts a rare value. For what lies between, more are gone
+through, and when these hold too few all are gathered.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ BOUND: Final = 10_000
 """Profiles counted when the count is bounded."""
 _GLANCE: Final = 10
 """Profiles gone through for each that is wanted, before any index is asked; of words a fifth, and of `BOUND`, too."""
-_ENOUGH: Final = 3
-"""Of those, as many tell how common the value is."""
 _WINDOW: Final = 50_000
 """Profiles gone through when there are more than `BOUND`."""
 _COUNTING: Final = 1.0
@@ -58,12 +56,6 @@ async def page(postgres: Postgres, statements: Statements, limit: int, seconds: 
             rows = await _fetch(connection, statements.ordered(limit, limit * glance), seconds)
             if len(rows) == limit:
                 return Page(rows)
-            if len(rows) >= _ENOUGH and not statements.words:
-                # Twice as far as the rest should lie, by those seen: less than gathering so many.
-                reach = min(2 * limit * limit * glance // len(rows), _WINDOW)
-                rows = await _fetch(connection, statements.ordered(limit, reach), seconds)
-                if len(rows) == limit:
-                    return Page(rows)
             rows = await _fetch(connection, statements.gathered(limit, bound), seconds)
             if rows[0]["total"] <= bound:
                 return _counted(rows)
