@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from services.kit import sql
 from services.kit.identity import actor_key_of
 from services.kit.lifecycle import close_quietly
 from services.kit.settings import Settings
-from services.profile.projection import project, second, traits
+from services.profile.projection import project, reading, second, traits
 from services.profile.projection.blocks import look
 from services.profile.projection.follower import Follower
 from services.profile.projection.rebuild import rebuild
@@ -119,6 +120,36 @@ async def test_a_link_that_its_view_has_not_written_is_made_up_for(
     found = await kept(resources, workspace)
     assert list(found) == ["ada"]
     assert found["ada"]["anonymous_ids"] == ["phone"]
+
+
+@pytest.mark.parametrize(("links", "before"), [(10_000, ["bob"]), (1, [])])
+async def test_those_whom_no_new_link_concerns_are_there_before_it_is_loaded_unless_links_are_many(
+    resources: Resources,
+    follower: Follower,
+    workspace: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+    links: int,
+    before: list[str],
+) -> None:
+    reload, found = follower.reader.reload, []
+
+    async def reload_after_a_look() -> None:
+        with suppress(TimeoutError):
+            await eventually(lambda: kept(resources, workspace), 2.0)
+        found.append(sorted(map(str, await kept(resources, workspace))))
+        await reload()
+
+    monkeypatch.setattr(follower.reader, "reload", reload_after_a_look)
+    monkeypatch.setattr(reading, "_LINKS", links)
+    rows = [event(1, anonymous_id="phone"), event(2, user_id="ada", anonymous_id="phone"), event(3, user_id="bob")]
+    async with aiohttp.ClientSession() as http:
+        await insert(resources.settings, http, {workspace: rows}, reload=False)
+    await follower.step()
+    people = await kept(resources, workspace)
+    assert sorted(map(str, people)) == ["ada", "bob"]
+    assert people["ada"]["anonymous_ids"] == ["phone"]
+    # The server loads links by itself every half a minute, and may just have done.
+    assert found in ([before], [])
 
 
 async def test_traits_that_did_not_reach_clickhouse_are_sent_later(
