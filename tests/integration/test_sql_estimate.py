@@ -7,6 +7,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import nats
 import pytest
 
@@ -15,7 +16,8 @@ from contracts.operations import BY_ID
 from contracts.sql import ESTIMATE_EXAMPLES
 from services.kit.clickhouse import ClickHouse
 from services.kit.settings import Settings
-from tests.api import Api
+from tests.api import Api, insert
+from tests.people import event
 
 ROWS = 60_000
 
@@ -71,6 +73,15 @@ async def test_an_estimate_is_close_to_what_is_read(shop: Api, query: str) -> No
     assert read["rows_read"] * 0.75 <= found["rows"] <= read["rows_read"] + 32_768
     assert read["bytes_read"] / 2 < found["bytes"] < read["bytes_read"] * 2.5 + 300_000
     assert found["parts"] >= 1
+
+
+async def test_neighbours_in_a_table_without_rows_count_with_the_columns_that_are_read(shop: Api) -> None:
+    rows = [event(number, user_id=f"user-{number}", traits={"note": "x" * 1000}) for number in range(1_000)]
+    around = uuid.UUID(int=shop.workspace.int - 1), uuid.UUID(int=shop.workspace.int + 1)
+    async with aiohttp.ClientSession() as http:
+        await insert(shop.settings, http, dict.fromkeys(around, rows))
+    found = await _estimate(shop, "SELECT count() FROM events_identify WHERE user_id = 'user-1'")
+    assert 0 < found["bytes"] <= found["rows"] * 100
 
 
 async def test_fewer_rows_are_expected_where_an_index_leaves_some_out(shop: Api) -> None:

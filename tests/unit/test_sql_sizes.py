@@ -56,3 +56,4 @@ def test_columns_are_sampled_in_the_order_given() -> None:
         "byteSize(`context.page.path`) AS size_1 "
         "FROM cdp.events_track WHERE workspace_id = toUUID('00000000-0000-0000-0000-000000000001') LIMIT 10000)"
     )
+    assert "WHERE" not in sampled_sql("events_track", ["event"], None)

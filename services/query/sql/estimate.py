@@ -79,18 +79,22 @@ async def _sizes(resources: Resources, tables: Collection[str]) -> dict[str, Siz
 
 
 async def _sampled(resources: Resources, run: Run, table: str, columns: Sequence[str]) -> dict[str, float]:
-    """Return bytes a row of columns as some of the workspace's rows have them; nothing where there are none."""
+    """Return bytes a row of columns as some of the workspace's rows have them: without any those of others, which are
+    what would be read."""
     if not columns:
         return {}
-    try:
-        result = await resources.clickhouse.query(
-            sampled_sql(table, columns, run.workspace),
-            settings={"max_threads": 1},
-            query_id=uuid.uuid4().hex,
-            timeout=_SECONDS,
-        )
-    except ClickHouseError:
-        # A name that resolves in the statement only: whole rows are the next best.
-        return {}
-    sizes = {name: each[0] for name, each in zip(columns, result.data, strict=True)} if result.data else {}
-    return {} if any(map(math.isnan, sizes.values())) else sizes
+    for workspace in (run.workspace, None):
+        try:
+            result = await resources.clickhouse.query(
+                sampled_sql(table, columns, workspace),
+                settings={"max_threads": 1},
+                query_id=uuid.uuid4().hex,
+                timeout=_SECONDS,
+            )
+        except ClickHouseError:
+            # A name that resolves in the statement only: whole rows are the next best.
+            return {}
+        sizes = {name: each[0] for name, each in zip(columns, result.data, strict=True)}
+        if not any(map(math.isnan, sizes.values())):
+            return sizes
+    return {}

@@ -59,10 +59,12 @@ def sizes_sql(tables: Collection[str]) -> str:
     return " UNION ALL ".join(selects)
 
 
-def sampled_sql(table: str, columns: Sequence[str], workspace: UUID) -> str:
-    """Return SQL of the columns' sizes in some rows of a workspace: a row of an average each, in the order given."""
+def sampled_sql(table: str, columns: Sequence[str], workspace: UUID | None) -> str:
+    """Return SQL of the columns' sizes in some rows of a workspace, or of any: a row of an average each, in the order
+    given."""
     sizes = ", ".join(f"byteSize({sql.identifier(name)}) AS size_{at}" for at, name in enumerate(columns))
-    of_each = f"SELECT {sizes} FROM {DATABASE}.{table} WHERE workspace_id = {sql.uuid(workspace)} LIMIT {SAMPLED}"
+    those = "" if workspace is None else f" WHERE workspace_id = {sql.uuid(workspace)}"
+    of_each = f"SELECT {sizes} FROM {DATABASE}.{table}{those} LIMIT {SAMPLED}"
     return f"SELECT {', '.join(f'avg(size_{at})' for at in range(len(columns)))} FROM ({of_each})"
 
 
