@@ -85,13 +85,15 @@ async def test_neighbours_in_a_table_without_rows_count_with_the_columns_that_ar
 
 
 async def test_fewer_rows_are_expected_where_an_index_leaves_some_out(shop: Api) -> None:
-    whole = await _estimate(shop, "SELECT count() FROM events_track")
-    part = await _estimate(shop, "SELECT count() FROM events_track WHERE event = {e:String}", parameters={"e": "Added"})
-    month = await _estimate(
-        shop, "SELECT count() FROM events_track WHERE timestamp > now()", as_of="2026-02-02", timezone="Europe/Berlin"
-    )
-    assert whole["rows"] >= ROWS > part["rows"] > 0
-    assert ROWS > month["rows"] > 0
+    assert (await _estimate(shop, "SELECT count() FROM events_track"))["rows"] >= ROWS
+    # Of a part that it shares with others a workspace reads what is next to its rows, too, but for count() alone.
+    count = "SELECT uniqExact(message_id) FROM events_track"
+    whole = await _estimate(shop, count)
+    part = await _estimate(shop, f"{count} WHERE event = {{e:String}}", parameters={"e": "Added"})
+    month = await _estimate(shop, f"{count} WHERE timestamp > now()", as_of="2026-02-02", timezone="Europe/Berlin")
+    assert whole["rows"] >= ROWS
+    assert whole["rows"] - ROWS / 4 > part["rows"] > 0
+    assert whole["rows"] - ROWS / 4 > month["rows"] > 0
     assert month["parts"] < whole["parts"]
     assert [table["table"] for table in whole["tables"]] == ["events_track"]
     assert month["meta"]["as_of"].startswith("2026-02-01T23:00")

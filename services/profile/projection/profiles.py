@@ -22,8 +22,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS: Final[tuple[ProfileField, ...]] = ("user_id", "anonymous_ids", "traits", "first_seen_at", "last_seen_at")
 
 _OLD_OF_KEYS: Final = """
-SELECT actor_key, profile_id FROM profile.identities WHERE workspace_id = $1 AND profile_id IN (
-    SELECT profile_id FROM profile.identities WHERE workspace_id = $1 AND actor_key = ANY ($2::bigint[]))
+SELECT actor_key, profile_id FROM profile.identities WHERE workspace_id = $1 AND profile_id = ANY (ARRAY(
+    SELECT DISTINCT profile_id FROM profile.identities WHERE workspace_id = $1 AND actor_key = ANY ($2::bigint[])))
 """
 _OLD_OF_RANGE: Final = """
 SELECT profile_id FROM profile.trait_origins WHERE workspace_id = $1 AND actor_key BETWEEN $2 AND $3
