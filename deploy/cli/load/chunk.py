@@ -33,6 +33,7 @@ class Chunk:
     columns: Mapping[str, Sequence[Any]] | None = None
     objects: Sequence[Any] | None = None
     _typed: dict[str, Sequence[Any]] = field(default_factory=dict)
+    _computed: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,6 +65,13 @@ class Chunk:
                 except RowError as error:
                     raise RowError(f"{name}: {error}") from error
             self._typed[name] = found
+        return found
+
+    def computed(self, expression: str, compute: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Return what an expression gives for these rows, computed once: several events may hold it."""
+        found = self._computed.get(expression)
+        if found is None:
+            found = self._computed[expression] = compute()
         return found
 
     def slice(self, start: int, stop: int) -> Chunk:

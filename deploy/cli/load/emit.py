@@ -83,7 +83,10 @@ class Emitter:
 
     def _evaluate(self, node: Node, chunk: Chunk) -> Sequence[Any]:
         converts = self._plan.converts
-        return evaluate(node, lambda name: chunk.column(name, converts.get(name)), len(chunk))
+        # Its text tells 1 from true, which are equal.
+        return chunk.computed(
+            repr(node), lambda: evaluate(node, lambda name: chunk.column(name, converts.get(name)), len(chunk))
+        )
 
     def _piece(self, event: EventPlan, chunk: Chunk) -> Piece:
         compute = partial(self._evaluate, chunk=chunk)

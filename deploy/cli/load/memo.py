@@ -44,6 +44,15 @@ class _Codes(dict[Any, int]):
         return code
 
 
+def numbered(column: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int]]:
+    """Return values and, for every row, the place of its own among them; one may be there twice. They must be keys."""
+    if isinstance(column, Coded):
+        return column.distinct, column.codes
+    seen = _Codes()
+    codes = list(map(seen.__getitem__, column))
+    return list(seen), codes
+
+
 def each(function: Callable[[Any], Any], column: Sequence[Any]) -> Sequence[Any]:
     """Return `function` of every value. It must depend on nothing else and return nothing that is changed later."""
     if isinstance(column, Coded):
